@@ -1,0 +1,1 @@
+//! The D-Bus contract of the SIP profile service: names, interface XML, typed proxies.

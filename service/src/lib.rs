@@ -1,0 +1,10 @@
+//! The SIP profile service, room by room.
+//!
+//! A request travels one way: bus → registry → registration → sip → network. News travel back the
+//! same stairs as values that are returned, never as calls upwards.
+
+pub mod moment;
+pub mod registration;
+pub mod settings;
+pub mod sip;
+pub mod store;

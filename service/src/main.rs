@@ -1,0 +1,2 @@
+//! The service's command line.
+fn main() {}

@@ -1,0 +1,281 @@
+//! One profile's registration as a pure state machine: inputs and the time in, outputs out.
+//!
+//! Knows neither sockets, tasks nor the bus. The registry owns one [`Registration`] per profile, gives
+//! it [`Input`]s, carries out the [`Output`]s and reads [`Registration::status`] before and after to see
+//! what to announce. Rules: semantics E1–E12, H4–H6, U3, U4; the SIP side: registration.md.
+
+mod message;
+
+pub use message::{Failure, Request, Response, Stage, Target, Transport};
+
+use crate::moment::Moment;
+use crate::settings::{Change, Settings};
+use std::sync::Arc;
+
+/// What the machine is told.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Somebody wants this profile registered (first hold, or AutoRegister). No-op when wanted already.
+    Want,
+    /// Nobody wants it any more: de-register (H5, H6).
+    Unwant,
+    /// The settings were replaced. `change` is what differs (U3).
+    Settings(Arc<Settings>, Change),
+    /// Try now, or confirm a standing registration. At most one attempt in 5 s, an earlier one is put
+    /// off and merged. `by_owner` lifts the five minutes after a refused password (E10).
+    Refresh {
+        /// The caller owns the profile.
+        by_owner: bool,
+    },
+    /// The answer to [`Output::Resolve`].
+    Resolved {
+        /// As given in the output; any other is stale and ignored.
+        attempt: u64,
+        /// Targets in the order to try them (RFC 3263); never empty when `Ok`.
+        result: Result<Vec<Target>, Failure>,
+    },
+    /// A final response to [`Output::Send`].
+    Answer {
+        /// As given in the output; any other is stale and ignored.
+        attempt: u64,
+        /// The response.
+        response: Response,
+    },
+    /// [`Output::Send`] came to nothing: connect failed, reset, 32 s of silence.
+    Failed {
+        /// As given in the output; any other is stale and ignored.
+        attempt: u64,
+        /// Why.
+        failure: Failure,
+    },
+    /// The stream this profile is registered over was closed or reset by the peer, or is dead.
+    FlowLost,
+    /// Network, resolver or resume: something changed; `source_changed` when the source address
+    /// towards the server is another one now (E4, E6).
+    Network {
+        /// The source address towards this profile's server changed.
+        source_changed: bool,
+        /// A route to the server exists now.
+        reachable: bool,
+    },
+    /// The wall clock was set (E6: certificates may be valid now).
+    ClockSet,
+    /// [`Registration::wakeup`] has come.
+    Tick,
+}
+
+/// What the machine wants done, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Resolve `hop` by RFC 3263 under the profile's `transport`; answer with [`Input::Resolved`].
+    Resolve {
+        /// Echoed in the answer.
+        attempt: u64,
+    },
+    /// Send `request` to `target` in a new client transaction, over the profile's standing flow where it
+    /// leads to `target`, else over a new one; answer with [`Input::Answer`] or [`Input::Failed`].
+    Send {
+        /// Echoed in the answer.
+        attempt: u64,
+        /// Where to.
+        target: Target,
+        /// What.
+        request: Box<Request>,
+    },
+    /// Forget the profile's flow, and whatever transaction still runs: its answer is not wanted.
+    CloseFlow,
+    /// A final error (E2): the registry drops every hold, stops AutoRegister and signals ErrorOccurred.
+    /// The machine is `unregistered` with reason `error` already.
+    Stopped,
+    /// Keep the flow of a registered profile alive as told; `None` stops it. Sent on every change.
+    KeepAlive(Option<KeepAlive>),
+}
+
+/// How to keep a flow alive (RFC 5626, registration.md "Staying reachable").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepAlive {
+    /// Shortest pause between two pings, milliseconds.
+    pub min_millis: u64,
+    /// Longest pause.
+    pub max_millis: u64,
+}
+
+/// The state words of the contract.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Nobody wants it, or an error stopped it.
+    #[default]
+    Unregistered,
+    /// The first REGISTER of an attempt is under way.
+    Registering,
+    /// The registrar says so.
+    Registered,
+    /// The de-REGISTER is under way.
+    Unregistering,
+    /// Wanted, not possible now, goes on by itself.
+    Waiting,
+}
+
+impl State {
+    /// The word on the bus.
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Unregistered => "unregistered",
+            State::Registering => "registering",
+            State::Registered => "registered",
+            State::Unregistering => "unregistering",
+            State::Waiting => "waiting",
+        }
+    }
+}
+
+/// The StateReason words of the contract.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// ""
+    #[default]
+    None,
+    /// `error`: see LastError.
+    Error,
+    /// `degraded`: a refresh failed, the binding still lives.
+    Degraded,
+    /// `network`: no route to the server.
+    Network,
+    /// `backoff`: no answer or a temporary refusal, see RetryAt.
+    Backoff,
+    /// `server`: 503 with Retry-After.
+    Server,
+    /// `name`: the domain does not exist.
+    Name,
+    /// `certificate`.
+    Certificate,
+    /// `secret`: an agent must answer.
+    Secret,
+    /// `limit`: too many attempts.
+    Limit,
+}
+
+impl Reason {
+    /// The word on the bus.
+    pub fn word(self) -> &'static str {
+        match self {
+            Reason::None => "",
+            Reason::Error => "error",
+            Reason::Degraded => "degraded",
+            Reason::Network => "network",
+            Reason::Backoff => "backoff",
+            Reason::Server => "server",
+            Reason::Name => "name",
+            Reason::Certificate => "certificate",
+            Reason::Secret => "secret",
+            Reason::Limit => "limit",
+        }
+    }
+}
+
+/// The registration errors of the contract: `org.sipprofiles.Error.Registration.*`, and NoSecret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub enum ErrorKind {
+    /// Password refused.
+    Unauthorized,
+    /// 403.
+    Forbidden,
+    /// 404.
+    UnknownUser,
+    /// Other final refusals.
+    Rejected,
+    /// 423 unusable.
+    IntervalTooBrief,
+    /// A redirection that leads nowhere.
+    Redirect,
+    /// An answer that makes no sense.
+    Protocol,
+    /// 5xx.
+    Server,
+    /// No answer.
+    Timeout,
+    /// Connect failed, refused, lost, no route.
+    Unreachable,
+    /// The name does not exist, or the resolver does not answer.
+    NameResolution,
+    /// Unknown issuer, wrong pin.
+    TlsUntrusted,
+    /// Wrong name in the certificate.
+    TlsNameMismatch,
+    /// Certificate expired.
+    TlsExpired,
+    /// Not TLS, or too old.
+    TlsProtocol,
+    /// `org.sipprofiles.Error.NoSecret`: no password where one is asked for.
+    NoSecret,
+}
+
+/// `LastError`.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct LastError {
+    /// Which error.
+    pub kind: ErrorKind,
+    /// SIP status where there was a response, else 0.
+    pub code: u16,
+    /// One English sentence that names what to change.
+    pub message: String,
+    /// Where it happened.
+    pub stage: Stage,
+    /// When.
+    pub at: Moment,
+}
+
+/// All that the bus shows of a registration's progress.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// `State`.
+    pub state: State,
+    /// `StateReason`.
+    pub reason: Reason,
+    /// `RetryAt`, `None` = 0.
+    pub retry_at: Option<Moment>,
+    /// `LastError`.
+    pub last_error: Option<LastError>,
+    /// `NeedsSecret`.
+    pub needs_secret: bool,
+    /// `RegisteredAors`.
+    pub registered_aors: Vec<String>,
+}
+
+/// What the registrar says now (`GetRegistration`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// Our Contact URI as registered.
+    pub contact: String,
+    /// P-Associated-URI, or the AOR.
+    pub aors: Vec<String>,
+    /// The server that answered.
+    pub server: Target,
+    /// Our address of the flow.
+    pub local: std::net::SocketAddr,
+    /// When the binding runs out.
+    pub expires_at: Moment,
+    /// When the registrar last confirmed it.
+    pub last_confirmed: Moment,
+    /// Service-Route, in order.
+    pub service_route: Vec<String>,
+    /// Path, in order.
+    pub path: Vec<String>,
+    /// pub-gruu.
+    pub public_gruu: Option<String>,
+    /// temp-gruu.
+    pub temporary_gruu: Option<String>,
+    /// Contact URIs of other bindings of the AOR.
+    pub other_bindings: Vec<String>,
+    /// Keep-alives are sent.
+    pub keep_alive: bool,
+}
+
+/// What makes a profile's Contact its own, kept with the profile for its whole life.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Identity {
+    /// Contact user part: 20 random characters of `[a-z0-9]`.
+    pub token: String,
+    /// `+sip.instance`: the UUID, without `urn:uuid:`.
+    pub instance: String,
+}

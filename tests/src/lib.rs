@@ -1,0 +1,1 @@
+//! Rigs for whole-system tests.

@@ -1,0 +1,3 @@
+//! Prints the states of the SIP profiles.
+
+fn main() {}
