@@ -6,5 +6,3 @@
 pub mod moment;
 pub mod registration;
 pub mod settings;
-pub mod sip;
-pub mod store;

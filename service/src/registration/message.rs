@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use crate::settings::{SipUri, TransportChoice};
+
 /// A transport in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -43,6 +45,15 @@ impl std::fmt::Display for Target {
     }
 }
 
+/// A name to resolve, and what decides how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hop {
+    /// Host, port and `transport` parameter of the server.
+    pub uri: SipUri,
+    /// The profile's `transport`; a parameter of `uri` goes before `auto`.
+    pub transport: TransportChoice,
+}
+
 /// A REGISTER, all but what only the flow knows: Via, and the address in Contact.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Request {
@@ -62,6 +73,8 @@ pub struct Request {
     pub contact_secure: bool,
     /// Contact: an address other than the flow's own, learnt from `received`/`rport`.
     pub contact_address: Option<SocketAddr>,
+    /// Contact: this URI instead of one of the flow's own, to remove a stray binding of ours (L4).
+    pub contact_uri: Option<String>,
     /// Contact parameters after `>` in order, each as written (`+sip.instance="<urn:uuid:…>"`, `reg-id=1`, `expires=3600`).
     pub contact_params: Vec<String>,
     /// Headers besides Via, Max-Forwards, From, To, Call-ID, CSeq, Contact, Content-Length, in order: Expires, Supported,

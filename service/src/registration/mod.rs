@@ -4,13 +4,27 @@
 //! it [`Input`]s, carries out the [`Output`]s and reads [`Registration::status`] before and after to see
 //! what to announce. Rules: semantics E1–E12, H4–H6, U3, U4; the SIP side: registration.md.
 
+mod answer;
+mod attempt;
+mod challenge;
+mod digest;
+mod grant;
+mod headers;
+mod machine;
+mod memory;
 mod message;
+mod timing;
 
-pub use message::{Failure, Request, Response, Stage, Target, Transport};
+pub use machine::Registration;
+pub use memory::Memory;
+pub use message::{Failure, Hop, Request, Response, Stage, Target, Transport};
+
+use std::sync::Arc;
+
+use rand::RngExt as _;
 
 use crate::moment::Moment;
 use crate::settings::{Change, Settings};
-use std::sync::Arc;
 
 /// What the machine is told.
 #[derive(Clone, Debug)]
@@ -67,10 +81,12 @@ pub enum Input {
 /// What the machine wants done, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Resolve `hop` by RFC 3263 under the profile's `transport`; answer with [`Input::Resolved`].
+    /// Resolve `hop` by RFC 3263; answer with [`Input::Resolved`].
     Resolve {
         /// Echoed in the answer.
         attempt: u64,
+        /// What.
+        hop: Hop,
     },
     /// Send `request` to `target` in a new client transaction, over the profile's standing flow where it
     /// leads to `target`, else over a new one; answer with [`Input::Answer`] or [`Input::Failed`].
@@ -130,7 +146,7 @@ impl State {
 }
 
 /// The StateReason words of the contract.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Reason {
     /// ""
     #[default]
@@ -269,6 +285,8 @@ pub struct Binding {
     pub other_bindings: Vec<String>,
     /// Keep-alives are sent.
     pub keep_alive: bool,
+    /// Flow-Timer, seconds (RFC 5626 §4.4).
+    pub flow_timer: Option<u32>,
 }
 
 /// What makes a profile's Contact its own, kept with the profile for its whole life.
@@ -278,4 +296,39 @@ pub struct Identity {
     pub token: String,
     /// `+sip.instance`: the UUID, without `urn:uuid:`.
     pub instance: String,
+}
+
+impl Identity {
+    /// A new one.
+    pub fn random(rng: &mut dyn rand::Rng) -> Self {
+        Self {
+            token: random_word(20, rng),
+            instance: random_uuid(rng),
+        }
+    }
+}
+
+/// `length` random characters of `[a-z0-9]`.
+pub fn random_word(length: usize, rng: &mut dyn rand::Rng) -> String {
+    const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+    (0..length)
+        .map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())]))
+        .collect()
+}
+
+/// A random UUID (RFC 9562 §5.4, version 4).
+fn random_uuid(rng: &mut dyn rand::Rng) -> String {
+    let mut bytes = [0u8; 16];
+    rng.fill_bytes(&mut bytes);
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!(
+        "{}-{}-{}-{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..]
+    )
 }

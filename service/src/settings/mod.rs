@@ -3,8 +3,12 @@
 //! Pure: knows neither the bus nor the disk. `parse` turns the bus's `a{sv}` into [`Settings`],
 //! `uri` is RFC 3261's grammar for the URIs among them.
 
+mod check;
+mod grammar;
+mod parse;
 mod secret;
 pub mod uri;
+mod view;
 
 use std::collections::BTreeMap;
 
@@ -40,6 +44,20 @@ pub struct InvalidSetting {
     pub key: String,
     /// One sentence that names what to change.
     pub message: String,
+}
+
+/// Why settings are refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// A setting that cannot be taken.
+    #[error(transparent)]
+    Invalid(#[from] InvalidSetting),
+    /// A profile type this build does not know.
+    #[error("There is no profile type {0:?}; this version has: ietf.")]
+    UnsupportedType(String),
+    /// A text or the whole profile is too large; the sentence names the limit.
+    #[error("{0}")]
+    TooLarge(String),
 }
 
 /// How signalling travels (setting `transport`).

@@ -1,0 +1,265 @@
+//! Creating, changing and removing profiles, and choosing the default (semantics U1–U7).
+//!
+//! Each is two steps: a check that ends in a write, and, once the disk has it, the change itself. Between the
+//! two nothing else happens: [`super::Command::Saved`] is the next command.
+
+use std::sync::Arc;
+
+use super::call::{Caller, Options, Reply, Ticket};
+use super::effect::{Effect, Note, Signal, Write};
+use super::effects::Effects;
+use super::error::{CallError, CallErrorKind};
+use super::profile::Profile;
+use super::progress::Leaving;
+use super::{Registry, limits};
+use crate::moment::Moment;
+use crate::registration::{Identity, Input};
+use crate::settings::{Change, Settings, SettingsError, Values};
+use crate::store::Record;
+
+/// A change that waits for the disk.
+pub struct Pending {
+    ticket: Ticket,
+    change: PendingChange,
+}
+
+enum PendingChange {
+    Create(Box<Record>),
+    Update(u32, Box<Settings>, Change),
+    Remove(u32),
+    Default(u32, u32),
+}
+
+impl Registry {
+    pub(super) fn create(
+        &mut self,
+        caller: &Caller,
+        settings: Values,
+        mut options: Options,
+        ticket: Ticket,
+        now: Moment,
+        effects: &mut Effects,
+    ) -> Result<(), CallError> {
+        let shared = options.take_flag("shared")?;
+        options.none_left()?;
+        if shared && self.rules.session_bus {
+            return Err(denied("shared: a session bus has one user; profiles are shared on the system bus."));
+        }
+        if shared && caller.uid != 0 {
+            return Err(denied("shared: only root may create a profile that all users see."));
+        }
+        let settings = Settings::create(settings)?;
+        let limit = if caller.uid == 0 { limits::PROFILES_ROOT } else { limits::PROFILES };
+        limits::check(self.owned.get(&caller.uid).map_or(0, |ids| ids.len()), limit, "profiles of one user")?;
+        if self.next_id == u32::MAX {
+            return Err(CallError::new(CallErrorKind::LimitExceeded, "All profile ids have been given."));
+        }
+        self.writes.admit(caller.uid, now)?;
+
+        // Given even where the write fails: a disk that lost its power may hold it all the same.
+        let id = self.next_id;
+        self.next_id += 1;
+        let identity = Identity::random(&mut *self.random);
+        let record = Record { id, owner: caller.uid, shared, settings, identity };
+        effects.save(Write::Profile(record.clone()));
+        self.pending = Some(Pending { ticket, change: PendingChange::Create(Box::new(record)) });
+        Ok(())
+    }
+
+    pub(super) fn update(
+        &mut self,
+        caller: &Caller,
+        (id, set, unset, options): (u32, Values, Vec<String>, Options),
+        ticket: Ticket,
+        now: Moment,
+        effects: &mut Effects,
+    ) -> Result<(), CallError> {
+        let profile = self.managed(caller, id)?;
+        options.none_left()?;
+        let settings = profile.settings.update(set, &unset)?;
+        let change = profile.settings.change_to(&settings);
+        if change == Change::Nothing {
+            effects.reply(ticket, Ok(Reply::Done));
+            return Ok(());
+        }
+        let record = profile.record(settings.clone());
+        self.writes.admit(caller.uid, now)?;
+        effects.save(Write::Profile(record));
+        let change = PendingChange::Update(id, Box::new(settings), change);
+        self.pending = Some(Pending { ticket, change });
+        Ok(())
+    }
+
+    pub(super) fn remove(
+        &mut self,
+        caller: &Caller,
+        id: u32,
+        mut options: Options,
+        ticket: Ticket,
+        now: Moment,
+        effects: &mut Effects,
+    ) -> Result<(), CallError> {
+        let profile = self.managed(caller, id)?;
+        let force = options.take_flag("force")?;
+        options.none_left()?;
+        if !profile.holders.is_empty() && !force {
+            let message = format!(
+                "Profile {id} is held by {} bus names; they must disable it first.",
+                profile.holders.len()
+            );
+            return Err(CallError::new(CallErrorKind::InUse, message));
+        }
+        self.writes.admit(caller.uid, now)?;
+        effects.save(Write::Removal(id));
+        self.pending = Some(Pending { ticket, change: PendingChange::Remove(id) });
+        Ok(())
+    }
+
+    pub(super) fn set_default(
+        &mut self,
+        caller: &Caller,
+        id: Option<u32>,
+        options: Options,
+        ticket: Ticket,
+        now: Moment,
+        effects: &mut Effects,
+    ) -> Result<(), CallError> {
+        options.none_left()?;
+        let profile = id
+            .and_then(|id| self.profiles.get(&id))
+            .filter(|profile| profile.is_visible_to(caller.uid))
+            .ok_or_else(|| CallError::new(CallErrorKind::NotFound, "That path is no profile's."))?;
+        if !profile.shared && profile.owner != caller.uid {
+            return Err(denied("The default must be a profile of one's own, or a shared one."));
+        }
+        let id = profile.id;
+        if self.chosen_defaults.get(&caller.uid) == Some(&id) {
+            effects.reply(ticket, Ok(Reply::Done));
+            return Ok(());
+        }
+        self.writes.admit(caller.uid, now)?;
+        effects.save(Write::Default { uid: caller.uid, profile: id });
+        self.pending = Some(Pending { ticket, change: PendingChange::Default(caller.uid, id) });
+        Ok(())
+    }
+
+    /// The disk has it, or refused.
+    pub(super) fn saved(&mut self, result: Result<(), String>, now: Moment, effects: &mut Effects) {
+        let Some(Pending { ticket, change }) = self.pending.take() else { return };
+        if let Err(message) = result {
+            return effects.reply(ticket, Err(CallError::new(CallErrorKind::Storage, message)));
+        }
+        match change {
+            PendingChange::Create(record) => self.created(*record, ticket, now, effects),
+            PendingChange::Update(id, settings, change) => {
+                effects.reply(ticket, Ok(Reply::Done));
+                self.updated(id, *settings, change, now, effects);
+            }
+            PendingChange::Remove(id) => {
+                effects.reply(ticket, Ok(Reply::Done));
+                self.removed(id, now, effects);
+            }
+            PendingChange::Default(uid, id) => {
+                effects.reply(ticket, Ok(Reply::Done));
+                let before = self.default_of(uid);
+                self.chosen_defaults.insert(uid, id);
+                self.announce_default(uid, before, effects);
+            }
+        }
+    }
+
+    fn created(&mut self, record: Record, ticket: Ticket, now: Moment, effects: &mut Effects) {
+        let (id, owner, shared) = (record.id, record.owner, record.shared);
+        effects.reply(ticket, Ok(Reply::Created(id)));
+        let before = self.default_of(owner);
+        let profile = Profile::new(record, None, now);
+        let face = Box::new(profile.face());
+        self.insert(profile);
+        self.signal_about(owner, shared, Signal::InterfacesAdded(face), effects);
+        self.signal_about(owner, shared, Signal::ProfileAdded(id), effects);
+        self.announce_default(owner, before, effects);
+        self.take_up(id, now, effects);
+    }
+
+    fn updated(&mut self, id: u32, settings: Settings, change: Change, now: Moment, effects: &mut Effects) {
+        let Some(profile) = self.profiles.get_mut(&id) else { return };
+        let before = profile.face();
+        let settings = Arc::new(settings);
+        profile.settings = settings.clone();
+        let starts_anew = change != Change::Quiet { credential: false };
+        if starts_anew || before.settings.auto_register() != settings.auto_register() {
+            profile.forced_off = false;
+        }
+        let (owner, shared, after) = (profile.owner, profile.shared, profile.face());
+        let token = profile.identity.token.clone();
+        effects.sip(Effect::Configure { profile: id, settings: settings.clone(), token });
+        self.announce(&before, after, effects);
+        self.signal_about(owner, shared, Signal::ProfileUpdated(id), effects);
+        self.feed(id, Input::Settings(settings, change), now, effects);
+        self.reconcile(id, now, effects);
+        self.note_memory(id, effects);
+    }
+
+    fn removed(&mut self, id: u32, now: Moment, effects: &mut Effects) {
+        let Some(owner) = self.profiles.get(&id).map(|profile| profile.owner) else { return };
+        let defaults: Vec<_> =
+            self.uids_with_default(id).into_iter().map(|uid| (uid, self.default_of(uid))).collect();
+        self.refuse_waiters("The profile was removed.", effects, |waiter| waiter.profile == id);
+        let mut silent = Effects::default();
+        self.drop_all_holds(id, &mut silent);
+        effects.absorb_notes(silent);
+        self.unschedule(id);
+        let Some(profile) = self.profiles.remove(&id) else { return };
+        if let Some(ids) = self.owned.get_mut(&owner) {
+            ids.remove(&id);
+        }
+        self.signal_about(owner, profile.shared, Signal::InterfacesRemoved(id), effects);
+        self.signal_about(owner, profile.shared, Signal::ProfileRemoved(id), effects);
+        for (uid, before) in defaults {
+            if self.chosen_defaults.get(&uid) == Some(&id) {
+                self.chosen_defaults.remove(&uid);
+            }
+            self.announce_default(uid, before, effects);
+        }
+        if profile.registration.is_idle() {
+            effects.note(Note::MemoryGone(id));
+            effects.sip(Effect::Forget(id));
+        } else {
+            self.leaving.insert(id, Leaving { registration: profile.registration, scheduled: None });
+            self.feed(id, Input::Unwant, now, effects);
+        }
+    }
+
+    /// `uid`'s default profile: the chosen one while it is there and the user's or shared, else the lowest
+    /// own id (U6).
+    pub(super) fn default_of(&self, uid: u32) -> Option<u32> {
+        let is_fit = |id: &&u32| {
+            self.profiles.get(*id).is_some_and(|profile| profile.shared || profile.owner == uid)
+        };
+        let chosen = self.chosen_defaults.get(&uid).filter(is_fit);
+        chosen.or_else(|| self.owned.get(&uid)?.first()).copied()
+    }
+
+    fn uids_with_default(&self, id: u32) -> Vec<u32> {
+        let uids = self.chosen_defaults.keys().chain(self.owned.keys());
+        let mut uids: Vec<u32> = uids.copied().filter(|uid| self.default_of(*uid) == Some(id)).collect();
+        uids.sort_unstable();
+        uids.dedup();
+        uids
+    }
+}
+
+fn denied(message: &str) -> CallError {
+    CallError::new(CallErrorKind::AccessDenied, message)
+}
+
+impl From<SettingsError> for CallError {
+    fn from(error: SettingsError) -> Self {
+        let kind = match error {
+            SettingsError::Invalid(_) => CallErrorKind::InvalidSetting,
+            SettingsError::UnsupportedType(_) => CallErrorKind::UnsupportedType,
+            SettingsError::TooLarge(_) => CallErrorKind::LimitExceeded,
+        };
+        CallError::new(kind, error.to_string())
+    }
+}

@@ -1,0 +1,230 @@
+//! The registry: profiles, holds, defaults, and the rules of the contract about them.
+//!
+//! Pure: [`Registry::apply`] takes what happened and the time and returns what to do. It knows no bus library,
+//! socket, file or clock. One task owns it, so that every rule is decided in one place and in one order.
+
+mod announce;
+pub mod call;
+mod edit;
+pub mod effect;
+mod effects;
+mod enable;
+pub mod error;
+pub mod face;
+mod limits;
+mod profile;
+mod progress;
+mod read;
+mod sessions;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use call::{Call, Caller, Name, Ticket};
+pub use effect::{Command, Effect};
+use effects::Effects;
+use enable::Waiter;
+use error::{CallError, CallErrorKind};
+use profile::Profile;
+use progress::Leaving;
+use sessions::Session;
+
+use crate::moment::Moment;
+use crate::store::Record;
+
+/// What differs between the system's and a session's registry.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rules {
+    /// Shared profiles are refused: a session bus has one user.
+    pub session_bus: bool,
+}
+
+/// All profiles of this machine, who holds them, and what is in progress.
+pub struct Registry {
+    rules: Rules,
+    random: Box<dyn rand::Rng>,
+    profiles: BTreeMap<u32, Profile>,
+    /// Removed profiles whose de-registration is under way (U5).
+    leaving: BTreeMap<u32, Leaving>,
+    /// Profiles by the uid that made them.
+    owned: BTreeMap<u32, BTreeSet<u32>>,
+    /// Defaults that were chosen; where none was, or it is gone, the lowest own id is it (U6).
+    chosen_defaults: BTreeMap<u32, u32>,
+    next_id: u32,
+    sessions: BTreeMap<Name, Session>,
+    waiters: Vec<Waiter>,
+    schedule: BTreeSet<(Moment, u32)>,
+    writes: limits::WriteRate,
+    pending: Option<edit::Pending>,
+    ending: bool,
+}
+
+/// What the registry starts from: the disk's content, and what the runtime directory remembers.
+#[derive(Default)]
+pub struct Start {
+    /// Stored profiles.
+    pub profiles: Vec<Record>,
+    /// Chosen defaults by uid.
+    pub defaults: BTreeMap<u32, u32>,
+    /// The first id never given.
+    pub next_id: u32,
+    /// Memories of a predecessor.
+    pub memories: BTreeMap<u32, effect::ProfileMemory>,
+    /// Sessions of a predecessor that still live.
+    pub sessions: Vec<Caller>,
+    /// Holds of those sessions: name, profile, token.
+    pub holds: Vec<(Name, u32, String)>,
+}
+
+impl Registry {
+    /// The registry as `start` left it, and what to do first: profiles wanted by an adopted holder or by
+    /// AutoRegister register, bindings that nobody wants any more are removed (H9, L4, L5).
+    pub fn start(
+        rules: Rules,
+        start: Start,
+        random: Box<dyn rand::Rng>,
+        now: Moment,
+    ) -> (Self, Vec<Effect>) {
+        let Start { profiles, defaults, next_id, mut memories, sessions, holds } = start;
+        let mut registry = Self {
+            rules,
+            random,
+            profiles: BTreeMap::new(),
+            leaving: BTreeMap::new(),
+            owned: BTreeMap::new(),
+            chosen_defaults: defaults,
+            next_id: next_id.max(1),
+            sessions: BTreeMap::new(),
+            waiters: Vec::new(),
+            schedule: BTreeSet::new(),
+            writes: limits::WriteRate::default(),
+            pending: None,
+            ending: false,
+        };
+        for record in profiles {
+            let memory = memories.remove(&record.id).map(Box::new);
+            registry.insert(Profile::new(record, memory, now));
+        }
+        registry.adopt(sessions, holds);
+        let mut effects = Effects::default();
+        for id in registry.profiles.keys().copied().collect::<Vec<_>>() {
+            registry.take_up(id, now, &mut effects);
+        }
+        (registry, effects.into_vec())
+    }
+
+    /// Decides what `command` means now.
+    pub fn apply(&mut self, command: Command, now: Moment) -> Vec<Effect> {
+        let mut effects = Effects::default();
+        match command {
+            Command::Call { caller, call, ticket } => {
+                if let Err(error) = self.call(&caller, call, ticket, now, &mut effects) {
+                    effects.reply(ticket, Err(error));
+                }
+            }
+            Command::Saved(result) => self.saved(result, now, &mut effects),
+            Command::Gone(name) => self.drop_session(&name, now, &mut effects),
+            Command::Registration { profile, input } => self.feed(profile, input, now, &mut effects),
+            Command::ClockSet => self.clock_set(now, &mut effects),
+            Command::Tick => self.tick(now, &mut effects),
+            Command::Shutdown => self.shut_down(now, &mut effects),
+        }
+        effects.into_vec()
+    }
+
+    /// When [`Command::Tick`] is due.
+    pub fn wakeup(&self) -> Option<Moment> {
+        let profiles = self.schedule.first().map(|(moment, _)| *moment);
+        let waiters = self.waiters.iter().map(|waiter| waiter.deadline).min();
+        profiles.into_iter().chain(waiters).min()
+    }
+
+    /// Must the service stay? (L1: session, hold, registration, working AutoRegister profile.)
+    pub fn is_needed(&self) -> bool {
+        !self.sessions.is_empty()
+            || !self.leaving.is_empty()
+            || self.profiles.values().any(|profile| profile.is_wanted() || !profile.registration.is_idle())
+    }
+
+    /// Is any registration still standing or under way? False ends a shutdown (L3).
+    pub fn is_registered_anywhere(&self) -> bool {
+        !self.leaving.is_empty() || self.profiles.values().any(|profile| !profile.registration.is_idle())
+    }
+
+    /// Names of all sessions of `uid`.
+    pub fn sessions_of(&self, uid: u32) -> Vec<Name> {
+        self.sessions
+            .iter()
+            .filter(|(_, session)| session.uid == uid)
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    fn call(
+        &mut self,
+        caller: &Caller,
+        call: Call,
+        ticket: Ticket,
+        now: Moment,
+        effects: &mut Effects,
+    ) -> Result<(), CallError> {
+        if self.ending {
+            return Err(CallError::new(
+                CallErrorKind::ShuttingDown,
+                "The service is ending; call again in a few seconds.",
+            ));
+        }
+        self.note_session(caller, effects)?;
+        match call {
+            Call::Enable(id, options) => self.enable(caller, id, options, ticket, now, effects),
+            Call::Disable(id, options) => self.disable(caller, id, options, ticket, now, effects),
+            Call::Leave(options) => self.leave(caller, options, ticket, now, effects),
+            Call::Refresh(id, options) => self.refresh(caller, id, options, ticket, now, effects),
+            Call::ForceDisable(id, options) => self.force_disable(caller, id, options, ticket, now, effects),
+            Call::CreateProfile(settings, options) => {
+                self.create(caller, settings, options, ticket, now, effects)
+            }
+            Call::Update(id, set, unset, options) => {
+                self.update(caller, (id, set, unset, options), ticket, now, effects)
+            }
+            Call::Remove(id, options) => self.remove(caller, id, options, ticket, now, effects),
+            Call::SetDefaultProfile(id, options) => {
+                self.set_default(caller, id, options, ticket, now, effects)
+            }
+            read => {
+                let reply = self.read(caller, read)?;
+                effects.reply(ticket, Ok(reply));
+                Ok(())
+            }
+        }
+    }
+
+    /// The profile at an object path, for a caller that may see it.
+    fn object(&self, caller: &Caller, id: u32) -> Result<&Profile, CallError> {
+        self.profiles
+            .get(&id)
+            .filter(|profile| profile.is_visible_to(caller.uid))
+            .ok_or_else(|| CallError::no_object(id))
+    }
+
+    /// The profile at an object path, for a caller that may change it: its owner's uid; of a shared profile
+    /// only root, until rights are asked from polkit.
+    fn managed(&self, caller: &Caller, id: u32) -> Result<&Profile, CallError> {
+        let profile = self.object(caller, id)?;
+        if caller.uid == 0 || !profile.shared {
+            return Ok(profile);
+        }
+        Err(CallError::new(
+            CallErrorKind::AccessDenied,
+            format!("Profile {id} is shared by all users: only root may use or change it."),
+        ))
+    }
+
+    fn insert(&mut self, profile: Profile) {
+        self.next_id = self.next_id.max(profile.id.saturating_add(1));
+        self.owned.entry(profile.owner).or_default().insert(profile.id);
+        self.profiles.insert(profile.id, profile);
+    }
+}
+
+#[cfg(test)]
+mod tests;
