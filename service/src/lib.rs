@@ -3,6 +3,9 @@
 //! A request travels one way: bus → registry → registration → sip → network. News travel back the
 //! same stairs as values that are returned, never as calls upwards.
 
+pub mod lifetime;
 pub mod moment;
 pub mod registration;
+pub mod registry;
 pub mod settings;
+pub mod store;

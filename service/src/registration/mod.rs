@@ -291,6 +291,7 @@ pub struct Binding {
 
 /// What makes a profile's Contact its own, kept with the profile for its whole life.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Identity {
     /// Contact user part: 20 random characters of `[a-z0-9]`.
     pub token: String,

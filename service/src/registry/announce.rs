@@ -26,10 +26,20 @@ impl Registry {
         let (owner, shared, profile) = (after.owner, after.shared, after.id);
         let (state, reason) = (after.status.state, after.status.reason);
         let state_changed = (state, reason) != (before.status.state, before.status.reason);
-        self.signal_about(owner, shared, Signal::PropertiesChanged(Box::new(after), changed), effects);
+        self.signal_about(
+            owner,
+            shared,
+            Signal::PropertiesChanged(Box::new(after), changed),
+            effects,
+        );
         if state_changed {
             let previous = before.status.state;
-            let signal = Signal::ProfileStateChanged { profile, state, previous, reason };
+            let signal = Signal::ProfileStateChanged {
+                profile,
+                state,
+                previous,
+                reason,
+            };
             self.signal_about(owner, shared, signal, effects);
         }
     }
@@ -46,7 +56,9 @@ impl Registry {
     /// The wall clock was set: times are shown anew, and certificates may be valid now (L7, E6).
     pub(super) fn clock_set(&mut self, now: Moment, effects: &mut Effects) {
         for id in self.profiles.keys().copied().collect::<Vec<_>>() {
-            let Some(profile) = self.profiles.get(&id) else { continue };
+            let Some(profile) = self.profiles.get(&id) else {
+                continue;
+            };
             let status = profile.registration.status();
             let shown = |property: &Property| match property {
                 Property::RetryAt => status.retry_at.is_some(),

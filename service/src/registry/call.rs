@@ -140,13 +140,17 @@ impl Options {
         key: &str,
         range: std::ops::RangeInclusive<u32>,
     ) -> Result<Option<u32>, CallError> {
-        let Some(value) = self.0.remove(key) else { return Ok(None) };
+        let Some(value) = self.0.remove(key) else {
+            return Ok(None);
+        };
         let Value::Number(number) = value else {
             return Err(CallError::invalid(key, "must be an integer"));
         };
-        u32::try_from(number).ok().filter(|number| range.contains(number)).map(Some).ok_or_else(|| {
-            CallError::invalid(key, format!("must be {} to {}", range.start(), range.end()))
-        })
+        u32::try_from(number)
+            .ok()
+            .filter(|number| range.contains(number))
+            .map(Some)
+            .ok_or_else(|| CallError::invalid(key, format!("must be {} to {}", range.start(), range.end())))
     }
 
     /// Refuses whatever was not taken out.

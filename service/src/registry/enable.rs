@@ -36,7 +36,11 @@ impl Registry {
         let wait = options.take_number("wait", 1..=120)?;
         options.none_left()?;
         if wait.is_some() {
-            let waiting = self.waiters.iter().filter(|waiter| waiter.uid == caller.uid).count();
+            let waiting = self
+                .waiters
+                .iter()
+                .filter(|waiter| waiter.uid == caller.uid)
+                .count();
             let limit = limits::for_uid(limits::WAITING, caller.uid);
             limits::check(waiting, limit, "Enables of one user may wait at a time")?;
         }
@@ -112,7 +116,9 @@ impl Registry {
             waiter.profile == id
         });
         self.drop_all_holds(id, effects);
-        let Some(profile) = self.profiles.get_mut(&id) else { return Ok(()) };
+        let Some(profile) = self.profiles.get_mut(&id) else {
+            return Ok(());
+        };
         profile.forced_off = profile.settings.auto_register();
         let (owner, shared) = (profile.owner, profile.shared);
         self.signal_about(owner, shared, Signal::ProfileForciblyDisabled(id), effects);
@@ -142,10 +148,18 @@ impl Registry {
         }
         let here = limits::for_uid(limits::HOLDS_PER_PROFILE, caller.uid);
         limits::check(held.len(), here, "holds of one connection on one profile")?;
-        limits::check(all, limits::for_uid(limits::HOLDS, caller.uid), "holds of one connection")?;
+        limits::check(
+            all,
+            limits::for_uid(limits::HOLDS, caller.uid),
+            "holds of one connection",
+        )?;
 
         let before = profile.face();
-        profile.holders.entry(caller.name.clone()).or_default().push(token.to_owned());
+        profile
+            .holders
+            .entry(caller.name.clone())
+            .or_default()
+            .push(token.to_owned());
         profile.forced_off = false;
         session.held.insert(id);
         let after = profile.face();
@@ -164,10 +178,16 @@ impl Registry {
         now: Moment,
         effects: &mut Effects,
     ) -> bool {
-        let Some(profile) = self.profiles.get_mut(&id) else { return false };
+        let Some(profile) = self.profiles.get_mut(&id) else {
+            return false;
+        };
         let before = profile.face();
-        let Some(tokens) = profile.holders.get_mut(name) else { return false };
-        let Some(position) = tokens.iter().position(|other| other == token) else { return false };
+        let Some(tokens) = profile.holders.get_mut(name) else {
+            return false;
+        };
+        let Some(position) = tokens.iter().position(|other| other == token) else {
+            return false;
+        };
         tokens.remove(position);
         if tokens.is_empty() {
             profile.holders.remove(name);
@@ -187,7 +207,11 @@ impl Registry {
 
     /// Drops every hold of `name` on one profile.
     pub(super) fn drop_holds_of(&mut self, name: &Name, id: u32, now: Moment, effects: &mut Effects) {
-        let tokens = self.profiles.get(&id).and_then(|profile| profile.holders.get(name)).cloned();
+        let tokens = self
+            .profiles
+            .get(&id)
+            .and_then(|profile| profile.holders.get(name))
+            .cloned();
         for token in tokens.unwrap_or_default() {
             self.give_back_hold(name, id, &token, now, effects);
         }
@@ -195,7 +219,9 @@ impl Registry {
 
     /// Drops every hold on a profile without deciding what follows from it.
     pub(super) fn drop_all_holds(&mut self, id: u32, effects: &mut Effects) {
-        let Some(profile) = self.profiles.get_mut(&id) else { return };
+        let Some(profile) = self.profiles.get_mut(&id) else {
+            return;
+        };
         let before = profile.face();
         for (name, tokens) in std::mem::take(&mut profile.holders) {
             if let Some(session) = self.sessions.get_mut(&name) {
@@ -213,7 +239,11 @@ impl Registry {
     pub(super) fn settle_waiters(&mut self, id: u32, effects: &mut Effects) {
         let state = self.state_of(id);
         if is_outcome(state) {
-            self.answer_waiters(effects, |_| Ok(Reply::State(state.word())), |waiter| waiter.profile == id);
+            self.answer_waiters(
+                effects,
+                |_| Ok(Reply::State(state.word())),
+                |waiter| waiter.profile == id,
+            );
         }
     }
 
@@ -241,8 +271,10 @@ impl Registry {
     /// Waiting Enables whose time is over: Timeout, the hold stays.
     pub(super) fn expire_waiters(&mut self, now: Moment, effects: &mut Effects) {
         let answer = |waiter: &Waiter| {
-            let message =
-                format!("Profile {} has no outcome yet; the hold stays, watch its State.", waiter.profile);
+            let message = format!(
+                "Profile {} has no outcome yet; the hold stays, watch its State.",
+                waiter.profile
+            );
             Err(CallError::new(CallErrorKind::Timeout, message))
         };
         self.answer_waiters(effects, answer, |waiter| waiter.deadline <= now);
@@ -263,13 +295,17 @@ impl Registry {
     }
 
     fn hold_count(&self, name: &Name) -> usize {
-        let Some(session) = self.sessions.get(name) else { return 0 };
+        let Some(session) = self.sessions.get(name) else {
+            return 0;
+        };
         let tokens = |id: &u32| self.profiles.get(id)?.holders.get(name).map(Vec::len);
         session.held.iter().filter_map(tokens).sum()
     }
 
     pub(super) fn state_of(&self, id: u32) -> State {
-        self.profiles.get(&id).map_or(State::Unregistered, |profile| profile.registration.status().state)
+        self.profiles
+            .get(&id)
+            .map_or(State::Unregistered, |profile| profile.registration.status().state)
     }
 }
 

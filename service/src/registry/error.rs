@@ -48,7 +48,10 @@ pub enum CallErrorKind {
 impl CallError {
     /// An error of `kind` that says `message`.
     pub fn new(kind: CallErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self {
+            kind,
+            message: message.into(),
+        }
     }
 
     /// InvalidSetting for `key`.

@@ -78,13 +78,15 @@ pub struct Start {
 impl Registry {
     /// The registry as `start` left it, and what to do first: profiles wanted by an adopted holder or by
     /// AutoRegister register, bindings that nobody wants any more are removed (H9, L4, L5).
-    pub fn start(
-        rules: Rules,
-        start: Start,
-        random: Box<dyn rand::Rng>,
-        now: Moment,
-    ) -> (Self, Vec<Effect>) {
-        let Start { profiles, defaults, next_id, mut memories, sessions, holds } = start;
+    pub fn start(rules: Rules, start: Start, random: Box<dyn rand::Rng>, now: Moment) -> (Self, Vec<Effect>) {
+        let Start {
+            profiles,
+            defaults,
+            next_id,
+            mut memories,
+            sessions,
+            holds,
+        } = start;
         let mut registry = Self {
             rules,
             random,
@@ -142,12 +144,19 @@ impl Registry {
     pub fn is_needed(&self) -> bool {
         !self.sessions.is_empty()
             || !self.leaving.is_empty()
-            || self.profiles.values().any(|profile| profile.is_wanted() || !profile.registration.is_idle())
+            || self
+                .profiles
+                .values()
+                .any(|profile| profile.is_wanted() || !profile.registration.is_idle())
     }
 
     /// Is any registration still standing or under way? False ends a shutdown (L3).
     pub fn is_registered_anywhere(&self) -> bool {
-        !self.leaving.is_empty() || self.profiles.values().any(|profile| !profile.registration.is_idle())
+        !self.leaving.is_empty()
+            || self
+                .profiles
+                .values()
+                .any(|profile| !profile.registration.is_idle())
     }
 
     /// Names of all sessions of `uid`.

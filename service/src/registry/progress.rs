@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use super::Registry;
 use super::call::Answer;
 use super::effect::{Effect, Note, Signal};
 use super::effects::Effects;
 use super::enable::Waiter;
 use super::error::{CallError, CallErrorKind};
-use super::Registry;
 use crate::moment::Moment;
 use crate::registration::{Input, Output, Registration};
 
@@ -41,7 +41,9 @@ impl Registry {
     }
 
     fn step(&mut self, id: u32, input: Input, now: Moment, effects: &mut Effects) {
-        let Some(profile) = self.profiles.get_mut(&id) else { return };
+        let Some(profile) = self.profiles.get_mut(&id) else {
+            return;
+        };
         let before = profile.face();
         let outputs = profile.registration.handle(input, now, &mut *self.random);
         let after = profile.face();
@@ -64,7 +66,9 @@ impl Registry {
         let mut silent = Effects::default();
         self.drop_all_holds(id, &mut silent);
         effects.absorb_notes(silent);
-        let Some(profile) = self.profiles.get(&id) else { return };
+        let Some(profile) = self.profiles.get(&id) else {
+            return;
+        };
         let (owner, shared, after) = (profile.owner, profile.shared, profile.face());
         let error = after.status.last_error.clone();
         self.announce(before, after, effects);
@@ -76,7 +80,9 @@ impl Registry {
     }
 
     fn feed_leaving(&mut self, id: u32, input: Input, now: Moment, effects: &mut Effects) {
-        let Some(leaving) = self.leaving.get_mut(&id) else { return };
+        let Some(leaving) = self.leaving.get_mut(&id) else {
+            return;
+        };
         for output in leaving.registration.handle(input, now, &mut *self.random) {
             if output != Output::Stopped {
                 effects.sip(Effect::Sip { profile: id, output });
@@ -92,7 +98,9 @@ impl Registry {
 
     /// Tells a profile's registration whether it is wanted, where that changed.
     pub(super) fn reconcile(&mut self, id: u32, now: Moment, effects: &mut Effects) {
-        let Some(profile) = self.profiles.get(&id) else { return };
+        let Some(profile) = self.profiles.get(&id) else {
+            return;
+        };
         let wanted = profile.is_wanted() && !self.ending;
         if wanted != profile.registration.is_wanted() {
             self.feed(id, if wanted { Input::Want } else { Input::Unwant }, now, effects);
@@ -102,7 +110,9 @@ impl Registry {
     /// The first look at a loaded or new profile: the SIP edge learns of it, and it registers where somebody
     /// wants it, or gives up a predecessor's binding that nobody does (L4).
     pub(super) fn take_up(&mut self, id: u32, now: Moment, effects: &mut Effects) {
-        let Some(profile) = self.profiles.get(&id) else { return };
+        let Some(profile) = self.profiles.get(&id) else {
+            return;
+        };
         effects.sip(Effect::Configure {
             profile: id,
             settings: profile.settings.clone(),
@@ -133,7 +143,10 @@ impl Registry {
     pub(super) fn shut_down(&mut self, now: Moment, effects: &mut Effects) {
         self.ending = true;
         let answer = |_: &Waiter| -> Answer {
-            Err(CallError::new(CallErrorKind::ShuttingDown, "The service is ending; the hold stays."))
+            Err(CallError::new(
+                CallErrorKind::ShuttingDown,
+                "The service is ending; the hold stays.",
+            ))
         };
         self.answer_waiters(effects, answer, |_| true);
         for id in self.profiles.keys().copied().collect::<Vec<_>>() {
@@ -143,7 +156,9 @@ impl Registry {
 
     /// Notes what a successor must know of a profile, where that changed (E9).
     pub(super) fn note_memory(&mut self, id: u32, effects: &mut Effects) {
-        let Some(profile) = self.profiles.get_mut(&id) else { return };
+        let Some(profile) = self.profiles.get_mut(&id) else {
+            return;
+        };
         let memory = profile.memory();
         if profile.noted.as_deref() != Some(&memory) {
             profile.noted = Some(Box::new(memory.clone()));
@@ -160,9 +175,15 @@ impl Registry {
 
     fn reschedule(&mut self, id: u32, now: Moment) {
         let wakeup = self.wakeup_of(id).map(|moment| {
-            if moment <= now { now + Duration::from_secs(1) } else { moment }
+            if moment <= now {
+                now + Duration::from_secs(1)
+            } else {
+                moment
+            }
         });
-        let Some(scheduled) = self.scheduled(id) else { return };
+        let Some(scheduled) = self.scheduled(id) else {
+            return;
+        };
         if *scheduled == wakeup {
             return;
         }
@@ -176,7 +197,9 @@ impl Registry {
     }
 
     pub(super) fn unschedule(&mut self, id: u32) {
-        let Some(scheduled) = self.scheduled(id) else { return };
+        let Some(scheduled) = self.scheduled(id) else {
+            return;
+        };
         if let Some(moment) = scheduled.take() {
             self.schedule.remove(&(moment, id));
         }

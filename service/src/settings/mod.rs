@@ -94,7 +94,7 @@ pub type ServerUri = SipUri;
 ///
 /// Secrets are skipped by serde: the store keeps them apart from the rest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Settings {
     /// Address of record.
     pub aor: SipUri,

@@ -63,6 +63,18 @@ impl Settings {
         settings.checked()
     }
 
+    /// These settings, all checked again: for a file that somebody may have edited.
+    pub fn rechecked(self) -> Outcome<Settings> {
+        let mut values = self.public();
+        values.remove("has-password");
+        values.remove("has-tls-key");
+        let secrets = [("password", &self.password), ("tls-key", &self.tls_key)];
+        values.extend(secrets.into_iter().filter_map(|(key, secret)| {
+            Some((key.to_owned(), Value::Text(secret.as_ref()?.reveal().to_owned())))
+        }));
+        Settings::create(values)
+    }
+
     fn set(&mut self, key: &str, value: Value) -> Outcome<()> {
         match key {
             "aor" => self.aor = check::aor(key, &text(key, value)?)?,

@@ -1,0 +1,268 @@
+//! Opening the state directory: the lock, what can be read, and what must be set aside.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::record::{ProfileText, SecretsText};
+use super::{Files, Record, Step, Store, StoreError, Written};
+
+/// What the state directory holds.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// All profiles that could be read.
+    pub profiles: Vec<Record>,
+    /// Chosen defaults by uid.
+    pub defaults: BTreeMap<u32, u32>,
+    /// Files that could not be read: where they are now, and why.
+    pub set_aside: Vec<(PathBuf, String)>,
+}
+
+const DIRECTORIES: [&str; 3] = ["profiles", "secrets", "auto-register"];
+
+pub(super) fn open<F: Files>(root: &Path, files: F) -> Result<(Store<F>, Loaded), StoreError> {
+    let at = |path: &Path| {
+        let path = path.to_owned();
+        move |cause: io::Error| StoreError::Disk { path, cause }
+    };
+    files.run(Step::MakeDir(root)).map_err(at(root))?;
+    let lock_path = root.join("lock");
+    let lock = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&lock_path)
+        .map_err(at(&lock_path))?;
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
+        rustix::io::Errno::WOULDBLOCK => StoreError::Locked(root.to_owned()),
+        other => StoreError::Disk {
+            path: lock_path.clone(),
+            cause: other.into(),
+        },
+    })?;
+    for name in DIRECTORIES {
+        let path = root.join(name);
+        files.run(Step::MakeDir(&path)).map_err(at(&path))?;
+    }
+    let mut store = Store {
+        root: root.to_owned(),
+        files,
+        written: BTreeMap::new(),
+        defaults: BTreeMap::new(),
+        next_id: 1,
+        _lock: lock,
+    };
+    let mut loaded = Loaded::default();
+    store.load_profiles(&mut loaded)?;
+    store.load_defaults(&mut loaded)?;
+    store.load_next_id()?;
+    store.sweep()?;
+    Ok((store, loaded))
+}
+
+impl<F: Files> Store<F> {
+    fn load_profiles(&mut self, loaded: &mut Loaded) -> Result<(), StoreError> {
+        let mut seen = BTreeSet::new();
+        for name in self.names("profiles")? {
+            let path = self.dir("profiles").join(&name);
+            if name.ends_with(".new") {
+                self.run(Step::Remove(&path))?;
+                continue;
+            }
+            let Some(id) = name.split('.').next().and_then(parse_id) else {
+                continue;
+            };
+            seen.insert(id);
+            if name != format!("{id}.json") {
+                continue;
+            }
+            match self.read_profile(id, &path) {
+                Ok((record, written)) => {
+                    self.written.insert(id, written);
+                    loaded.profiles.push(record);
+                }
+                Err(reason) => loaded.set_aside.push((self.set_aside(&path)?, reason)),
+            }
+        }
+        loaded.profiles.sort_by_key(|record| record.id);
+        self.next_id = seen.last().map_or(1, |last| last.saturating_add(1));
+        Ok(())
+    }
+
+    fn read_profile(&self, id: u32, path: &Path) -> Result<(Record, Written), String> {
+        let text = fs::read(path).map_err(|error| error.to_string())?;
+        let parsed: ProfileText = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+        let ProfileText {
+            owner,
+            shared,
+            identity,
+            secrets: generation,
+            mut settings,
+        } = parsed;
+        let mut kept = None;
+        if let Some(generation) = generation {
+            let secrets = self.read_secrets(id, generation)?;
+            secrets.clone().restore(&mut settings);
+            kept = Some((generation, secrets));
+        }
+        let settings = settings.rechecked().map_err(|error| error.to_string())?;
+        let marker = self.dir("auto-register").join(id.to_string());
+        let written = Written {
+            text,
+            secrets: kept,
+            auto_register: marker.exists(),
+        };
+        Ok((
+            Record {
+                id,
+                owner,
+                shared,
+                settings,
+                identity,
+            },
+            written,
+        ))
+    }
+
+    /// A profile whose secrets cannot be read is set aside as well: without its password it would not be itself.
+    fn read_secrets(&self, id: u32, generation: u64) -> Result<SecretsText, String> {
+        let path = self.secrets_path(id, generation);
+        let text = fs::read(&path).map_err(|error| format!("its secrets in {}: {error}", path.display()))?;
+        // The parser's own words may quote the text: they are not repeated.
+        serde_json::from_slice(&text).map_err(|_| format!("its secrets in {} are no secrets", path.display()))
+    }
+
+    fn load_defaults(&mut self, loaded: &mut Loaded) -> Result<(), StoreError> {
+        let path = self.root.join("defaults.json");
+        let read = match fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text).map_err(|error| error.to_string()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+            Err(error) => Err(error.to_string()),
+        };
+        match read {
+            Ok(defaults) => self.defaults = defaults,
+            Err(reason) => loaded.set_aside.push((self.set_aside(&path)?, reason)),
+        }
+        loaded.defaults = self.defaults.clone();
+        Ok(())
+    }
+
+    fn load_next_id(&mut self) -> Result<(), StoreError> {
+        let path = self.root.join("next-id");
+        match fs::read_to_string(&path) {
+            Ok(text) => {
+                // Losing this number could give an id twice: that is worse than not starting.
+                let floor: u32 = text.trim().parse().map_err(|_| StoreError::Disk {
+                    path,
+                    cause: io::Error::new(
+                        io::ErrorKind::InvalidData,
+                        "is no number; write the next free id into it",
+                    ),
+                })?;
+                self.next_id = self.next_id.max(floor);
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(cause) => Err(StoreError::Disk { path, cause }),
+        }
+    }
+
+    /// Removes leftovers of interrupted writes, and makes the boot unit's markers true.
+    fn sweep(&mut self) -> Result<(), StoreError> {
+        for name in ["next-id.new", "defaults.new"] {
+            self.run(Step::Remove(&self.root.join(name)))?;
+        }
+        for name in self.names("secrets")? {
+            let id = name.split('.').next().and_then(parse_id);
+            let belongs = match id.and_then(|id| self.written.get(&id)) {
+                Some(Written {
+                    secrets: Some((generation, _)),
+                    ..
+                }) => {
+                    name.split('.').nth(1) == Some(generation.to_string().as_str()) && !name.ends_with(".new")
+                }
+                Some(_) => false,
+                // Those of a profile that was set aside stay with it.
+                None => id.is_some_and(|id| self.is_set_aside(id)),
+            };
+            if !belongs {
+                self.run(Step::Remove(&self.dir("secrets").join(&name)))?;
+            }
+        }
+        self.repair_markers()
+    }
+
+    fn repair_markers(&mut self) -> Result<(), StoreError> {
+        let dir = self.dir("auto-register");
+        let wanted = |written: &Written| {
+            serde_json::from_slice::<ProfileText>(&written.text)
+                .is_ok_and(|profile| profile.settings.auto_register())
+        };
+        let marked: BTreeSet<u32> = self
+            .written
+            .iter()
+            .filter(|(_, written)| wanted(written))
+            .map(|(id, _)| *id)
+            .collect();
+        for name in self.names("auto-register")? {
+            if !parse_id(&name).is_some_and(|id| marked.contains(&id)) {
+                self.run(Step::Remove(&dir.join(&name)))?;
+            }
+        }
+        for id in &marked {
+            self.run(Step::Create(&dir.join(id.to_string())))?;
+        }
+        for (id, written) in &mut self.written {
+            written.auto_register = marked.contains(id);
+        }
+        Ok(())
+    }
+
+    fn is_set_aside(&self, id: u32) -> bool {
+        self.dir("profiles")
+            .join(format!("{id}.json.unreadable"))
+            .exists()
+    }
+
+    /// Gives an unreadable file another name; never one that is taken.
+    fn set_aside(&self, path: &Path) -> Result<PathBuf, StoreError> {
+        let named = |suffix: String| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(suffix);
+            PathBuf::from(name)
+        };
+        let mut aside = named(String::from(".unreadable"));
+        let mut number = 1;
+        while aside.exists() {
+            number += 1;
+            aside = named(format!(".unreadable-{number}"));
+        }
+        self.run(Step::Rename(path, &aside))?;
+        Ok(aside)
+    }
+
+    fn names(&self, directory: &str) -> Result<Vec<String>, StoreError> {
+        let path = self.dir(directory);
+        let at = |cause| StoreError::Disk {
+            path: path.clone(),
+            cause,
+        };
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&path).map_err(at)? {
+            names.extend(entry.map_err(at)?.file_name().into_string());
+        }
+        names.sort();
+        Ok(names)
+    }
+}
+
+/// A decimal id as we write it: no sign, no leading zero.
+fn parse_id(text: &str) -> Option<u32> {
+    let id: u32 = text.parse().ok()?;
+    (id.to_string() == text).then_some(id)
+}
