@@ -1,1 +1,4 @@
-//! The D-Bus contract of the SIP profile service: names, interface XML, typed proxies.
+//! The D-Bus contract of the SIP profile service: its names, its interfaces as XML, and typed proxies for clients.
+
+pub mod names;
+pub mod xml;

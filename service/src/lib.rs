@@ -3,9 +3,14 @@
 //! A request travels one way: bus → registry → registration → sip → network. News travel back the
 //! same stairs as values that are returned, never as calls upwards.
 
+pub mod bus;
+pub mod clock;
 pub mod lifetime;
 pub mod moment;
+pub mod network;
 pub mod registration;
 pub mod registry;
+pub mod service;
 pub mod settings;
+pub mod sip;
 pub mod store;

@@ -21,7 +21,9 @@ async fn ask<B>(connection: &Connection, member: &str, body: &B) -> Result<Messa
 where
     B: serde::Serialize + zbus::DynamicType,
 {
-    connection.call_method(Some(DAEMON), DAEMON_PATH, Some(DAEMON), member, body).await
+    connection
+        .call_method(Some(DAEMON), DAEMON_PATH, Some(DAEMON), member, body)
+        .await
 }
 
 /// Asks to be told of every name that goes.
@@ -49,7 +51,11 @@ pub async fn identify(connection: &Connection, name: &Name) -> Option<Caller> {
         Some(Variant::U32(number)) => Some(*number),
         _ => None,
     };
-    Some(Caller { name: name.clone(), uid: number("UnixUserID")?, pid: number("ProcessID").unwrap_or(0) })
+    Some(Caller {
+        name: name.clone(),
+        uid: number("UnixUserID")?,
+        pid: number("ProcessID").unwrap_or(0),
+    })
 }
 
 /// Takes the service's name; false when another process has it.
@@ -66,12 +72,19 @@ pub async fn release_name(connection: &Connection, name: &str) -> Result<()> {
 
 /// Asks the bus to start whoever serves `name`.
 pub async fn start_service(connection: &Connection, name: &str) -> Result<()> {
-    ask(connection, "StartServiceByName", &(name, 0u32)).await.map(drop)
+    ask(connection, "StartServiceByName", &(name, 0u32))
+        .await
+        .map(drop)
 }
 
 /// A message to ourselves through the bus: its arrival proves that every earlier call has been dispatched (L2).
 pub async fn ping_self(connection: &Connection) -> Result<()> {
-    let Some(own) = connection.unique_name() else { return Ok(()) };
+    let Some(own) = connection.unique_name() else {
+        return Ok(());
+    };
     let peer = Some("org.freedesktop.DBus.Peer");
-    connection.call_method(Some(own.as_str()), "/", peer, "Ping", &()).await.map(drop)
+    connection
+        .call_method(Some(own.as_str()), "/", peer, "Ping", &())
+        .await
+        .map(drop)
 }

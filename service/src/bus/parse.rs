@@ -77,8 +77,11 @@ pub enum RootProperty {
 
 impl RootProperty {
     /// All, in the contract's order.
-    pub const ALL: [RootProperty; 3] =
-        [RootProperty::Version, RootProperty::SupportedTypes, RootProperty::Features];
+    pub const ALL: [RootProperty; 3] = [
+        RootProperty::Version,
+        RootProperty::SupportedTypes,
+        RootProperty::Features,
+    ];
 
     /// The name on the bus.
     pub fn name(self) -> &'static str {
@@ -110,7 +113,12 @@ impl Node {
     /// The interfaces here besides Peer.
     fn interfaces(self) -> &'static [&'static str] {
         match self {
-            Node::Root => &[names::REGISTRY_INTERFACE, PROPERTIES, OBJECT_MANAGER, INTROSPECTABLE],
+            Node::Root => &[
+                names::REGISTRY_INTERFACE,
+                PROPERTIES,
+                OBJECT_MANAGER,
+                INTROSPECTABLE,
+            ],
             Node::Profile(_) => &[names::PROFILE_INTERFACE, PROPERTIES, INTROSPECTABLE],
             Node::Step(_) => &[INTROSPECTABLE],
         }
@@ -119,7 +127,10 @@ impl Node {
 
 /// Is this a call of Peer? Those are answered at any path and make nobody a session.
 pub fn is_peer(message: &Message) -> bool {
-    message.header().interface().is_some_and(|interface| interface.as_str() == PEER)
+    message
+        .header()
+        .interface()
+        .is_some_and(|interface| interface.as_str() == PEER)
 }
 
 /// Parses a call of Peer.
@@ -151,17 +162,10 @@ pub fn parse(node: Node, message: &Message) -> Result<Request, Fault> {
 }
 
 /// `None`: the interface has no such member.
-fn parse_in(
-    node: Node,
-    interface: &str,
-    member: &str,
-    message: &Message,
-) -> Option<Result<Request, Fault>> {
+fn parse_in(node: Node, interface: &str, member: &str, message: &Message) -> Option<Result<Request, Fault>> {
     match (interface, node) {
         (names::REGISTRY_INTERFACE, _) => Some(registry_call(member, message)?.map(plain)),
-        (names::PROFILE_INTERFACE, Node::Profile(id)) => {
-            Some(profile_call(id, member, message)?.map(plain))
-        }
+        (names::PROFILE_INTERFACE, Node::Profile(id)) => Some(profile_call(id, member, message)?.map(plain)),
         (PROPERTIES, _) => properties_call(node, member, message),
         (OBJECT_MANAGER, _) if member == "GetManagedObjects" => {
             Some(no_arguments(message, member).map(|()| plain(Call::ManagedObjects)))
@@ -180,25 +184,19 @@ fn plain(call: Call) -> Request {
 fn registry_call(member: &str, message: &Message) -> Option<Result<Call, Fault>> {
     let arguments = Arguments { member, message };
     Some(match member {
-        "CreateProfile" => arguments
-            .parse::<(Settings, Settings)>("a{sv}a{sv}", |(settings, options)| {
-                Call::CreateProfile(values(settings), Options(values(options)))
-            }),
+        "CreateProfile" => arguments.parse::<(Settings, Settings)>("a{sv}a{sv}", |(settings, options)| {
+            Call::CreateProfile(values(settings), Options(values(options)))
+        }),
         "GetProfile" => arguments.parse::<u32>("u", |id| Call::GetProfile(id)),
-        "FindProfiles" => {
-            arguments.parse::<Settings>("a{sv}", |filter| Call::FindProfiles(values(filter)))
-        }
+        "FindProfiles" => arguments.parse::<Settings>("a{sv}", |filter| Call::FindProfiles(values(filter))),
         "GetDefaultProfile" => arguments.none(Call::GetDefaultProfile),
-        "SetDefaultProfile" => {
-            arguments.parse::<(OwnedObjectPath, Settings)>("oa{sv}", |(path, options)| {
-                Call::SetDefaultProfile(names::profile_id(path.as_str()), Options(values(options)))
-            })
-        }
+        "SetDefaultProfile" => arguments.parse::<(OwnedObjectPath, Settings)>("oa{sv}", |(path, options)| {
+            Call::SetDefaultProfile(names::profile_id(path.as_str()), Options(values(options)))
+        }),
         "GetTemplate" => arguments.parse::<String>("s", Call::GetTemplate),
-        "RegisterSecretAgent" => arguments
-            .parse::<(OwnedObjectPath, Settings)>("oa{sv}", |(_, options)| {
-                Call::RegisterSecretAgent(Options(values(options)))
-            }),
+        "RegisterSecretAgent" => arguments.parse::<(OwnedObjectPath, Settings)>("oa{sv}", |(_, options)| {
+            Call::RegisterSecretAgent(Options(values(options)))
+        }),
         "UnregisterSecretAgent" => arguments.options(Call::UnregisterSecretAgent),
         "Leave" => arguments.options(Call::Leave),
         _ => return None,
@@ -215,10 +213,10 @@ fn profile_call(id: u32, member: &str, message: &Message) -> Option<Result<Call,
         "ForceDisable" => arguments.options(|options| Call::ForceDisable(id, options)),
         "GetSettings" => arguments.none(Call::GetSettings(id)),
         "GetRegistration" => arguments.none(Call::GetRegistration(id)),
-        "Update" => arguments.parse::<(Settings, Vec<String>, Settings)>(
-            "a{sv}asa{sv}",
-            |(set, unset, options)| Call::Update(id, values(set), unset, Options(values(options))),
-        ),
+        "Update" => arguments
+            .parse::<(Settings, Vec<String>, Settings)>("a{sv}asa{sv}", |(set, unset, options)| {
+                Call::Update(id, values(set), unset, Options(values(options)))
+            }),
         "Remove" => arguments.options(|options| Call::Remove(id, options)),
         "ListUsers" => arguments.none(Call::ListUsers(id)),
         _ => return None,
@@ -234,7 +232,9 @@ fn properties_call(node: Node, member: &str, message: &Message) -> Option<Result
                 .and_then(|(interface, property)| get_property(node, &interface, &property)),
         ),
         "GetAll" => Some(
-            arguments.read::<String>("s").and_then(|interface| all_properties(node, &interface)),
+            arguments
+                .read::<String>("s")
+                .and_then(|interface| all_properties(node, &interface)),
         ),
         "Set" => Some(arguments.read::<(String, String, OwnedVariant)>("ssv").and_then(
             |(interface, property, _)| {
@@ -249,7 +249,9 @@ fn get_property(node: Node, interface: &str, property: &str) -> Result<Request, 
     let unknown = || Fault::property(interface, property);
     match (node, interface) {
         (Node::Root, names::REGISTRY_INTERFACE | "") => {
-            let known = RootProperty::ALL.into_iter().find(|known| known.name() == property);
+            let known = RootProperty::ALL
+                .into_iter()
+                .find(|known| known.name() == property);
             let shape = Shape::RootProperty(known.ok_or_else(unknown)?);
             Ok(Request::Call(Call::RootProperties, shape))
         }
@@ -320,5 +322,9 @@ fn no_arguments(message: &Message, member: &str) -> Result<(), Fault> {
     if body.signature().to_string_no_parens().is_empty() {
         return Ok(());
     }
-    Err(Fault::arguments(member, "", &body.signature().to_string_no_parens()))
+    Err(Fault::arguments(
+        member,
+        "",
+        &body.signature().to_string_no_parens(),
+    ))
 }

@@ -1,7 +1,6 @@
 //! What the registry is told and what it wants done: plain values, so that a test reads like a transcript.
 
 use super::call::{Answer, Call, Caller, Name, Ticket};
-use super::error::CallError;
 use super::face::{Face, Property};
 use crate::registration::{Input, LastError, Memory, Output, Reason, State};
 use crate::settings::Settings;
@@ -31,8 +30,7 @@ pub enum Command {
         /// What.
         input: Input,
     },
-    /// Something about routes or addresses changed; what that means for each profile is asked with
-    /// [`super::Registry::targets`].
+    /// The wall clock was set.
     ClockSet,
     /// [`super::Registry::wakeup`] has come.
     Tick,
@@ -155,11 +153,4 @@ pub enum Signal {
     ErrorOccurred(u32, Box<LastError>),
     /// Registry1.DefaultProfileChanged.
     DefaultProfileChanged(Option<u32>),
-}
-
-impl Effect {
-    /// A refusal of the call `ticket`.
-    pub fn refuse(ticket: Ticket, error: CallError) -> Effect {
-        Effect::Reply(ticket, Err(error))
-    }
 }

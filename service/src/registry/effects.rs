@@ -25,11 +25,6 @@ impl Effects {
         self.reply = Some(Effect::Reply(ticket, answer));
     }
 
-    /// The reply to an earlier call, after the signals so far.
-    pub fn late_reply(&mut self, ticket: Ticket, answer: Answer) {
-        self.news.push(Effect::Reply(ticket, answer));
-    }
-
     /// For the SIP edge.
     pub fn sip(&mut self, effect: Effect) {
         self.sip.push(effect);

@@ -18,6 +18,7 @@ mod read;
 mod sessions;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use call::{Call, Caller, Name, Ticket};
 pub use effect::{Command, Effect};
@@ -159,12 +160,19 @@ impl Registry {
                 .any(|profile| !profile.registration.is_idle())
     }
 
-    /// Names of all sessions of `uid`.
-    pub fn sessions_of(&self, uid: u32) -> Vec<Name> {
-        self.sessions
-            .iter()
-            .filter(|(_, session)| session.uid == uid)
-            .map(|(name, _)| name.clone())
+    /// The wanted profiles, each with its server's address where it is known.
+    pub fn servers(&self) -> Vec<(u32, Option<SocketAddr>)> {
+        let wanted = self
+            .profiles
+            .values()
+            .filter(|profile| profile.registration.is_wanted());
+        wanted
+            .map(|profile| {
+                (
+                    profile.id,
+                    profile.registration.server().map(|server| server.address),
+                )
+            })
             .collect()
     }
 

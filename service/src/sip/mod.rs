@@ -1,1 +1,254 @@
-//! The SIP edge: resolving, connecting, transactions, incoming requests. The only place that names the SIP crate.
+//! The SIP edge: resolving, connecting, transactions, keep-alive, incoming requests. The only place that names the
+//! SIP crate.
+//!
+//! We own the sockets and read them ourselves: what comes in is bounded and checked before the SIP crate sees it,
+//! a flow's end is known at once, and the crate never dials. It gives us message parsing and the client
+//! transactions (RFC 3261 §17.1.2), each sent on exactly the connection we say.
+
+mod flow;
+mod incoming;
+mod resolve;
+mod send;
+mod socket;
+mod stream;
+mod udp;
+mod wire;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rsipstack::EndpointBuilder;
+use rsipstack::transaction::endpoint::{EndpointInner, EndpointOption};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::AbortHandle;
+
+use self::flow::Flow;
+use self::socket::Binding;
+use self::udp::UdpSockets;
+use crate::registration::{Hop, Input, KeepAlive, Request, Target};
+use crate::settings::Settings;
+
+/// Requests that may be under way at once: more wait, so that a thousand profiles at once are no burst that a
+/// receive buffer loses (and every lost packet is a retransmission).
+const WINDOW: usize = 64;
+
+/// What the edge has to say.
+#[derive(Debug)]
+pub enum News {
+    /// Something happened to a profile's registration.
+    Registration {
+        /// Which.
+        profile: u32,
+        /// What.
+        input: Input,
+    },
+}
+
+/// A handle of the edge; all of its tasks run on the runtime that it was started on.
+#[derive(Clone)]
+pub struct Edge {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    endpoint: Arc<EndpointInner>,
+    news: mpsc::UnboundedSender<News>,
+    state: Mutex<State>,
+    udp: UdpSockets,
+    resolver: resolve::Names,
+    window: Arc<Semaphore>,
+    dropped: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    profiles: HashMap<u32, Profile>,
+    tokens: HashMap<String, u32>,
+}
+
+/// What the edge knows of a profile.
+struct Profile {
+    settings: Arc<Settings>,
+    token: String,
+    flow: Option<Flow>,
+    keep_alive: Option<KeepAlive>,
+    pinger: Option<AbortHandle>,
+    /// The attempt under way.
+    task: Option<AbortHandle>,
+}
+
+impl Edge {
+    /// Starts the edge. What it has to say goes to `news`: one word for each question and each lost flow, so
+    /// the channel holds no more than there are profiles.
+    pub fn start(news: mpsc::UnboundedSender<News>) -> Edge {
+        let option = EndpointOption {
+            // Our own limit of 32 s comes first, and tells silence from a real 408.
+            t1x64: std::time::Duration::from_secs(40),
+            callid_suffix: Some(String::from("sip-profiles")),
+            ..EndpointOption::default()
+        };
+        let endpoint = EndpointBuilder::new()
+            .with_option(option)
+            .with_user_agent(wire::USER_AGENT)
+            .build();
+        let timers = endpoint.inner.clone();
+        tokio::spawn(async move { timers.process_timer().await });
+        Edge {
+            shared: Arc::new(Shared {
+                endpoint: endpoint.inner,
+                news,
+                state: Mutex::default(),
+                udp: UdpSockets::default(),
+                resolver: resolve::Names::default(),
+                window: Arc::new(Semaphore::new(WINDOW)),
+                dropped: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// Tells the edge of a profile, or of its new settings. `token` is its Contact user: requests to it are this
+    /// profile's.
+    pub fn configure(&self, profile: u32, settings: Arc<Settings>, token: String) {
+        let mut state = self.shared.state();
+        state.tokens.insert(token.clone(), profile);
+        match state.profiles.get_mut(&profile) {
+            Some(known) => known.settings = settings,
+            None => {
+                let new = Profile {
+                    settings,
+                    token,
+                    flow: None,
+                    keep_alive: None,
+                    pinger: None,
+                    task: None,
+                };
+                state.profiles.insert(profile, new);
+            }
+        }
+    }
+
+    /// Forgets a profile and its flow.
+    pub fn forget(&self, profile: u32) {
+        let mut state = self.shared.state();
+        if let Some(mut gone) = state.profiles.remove(&profile) {
+            gone.close_flow();
+            state.tokens.remove(&gone.token);
+        }
+    }
+
+    /// Resolves `hop`; the answer is [`Input::Resolved`].
+    pub fn resolve(&self, profile: u32, attempt: u64, hop: Hop) {
+        let shared = self.shared.clone();
+        self.run(profile, async move {
+            let result = shared.resolver.targets(&hop).await;
+            shared.tell(profile, Input::Resolved { attempt, result });
+        });
+    }
+
+    /// Sends `request` to `target`; the answer is [`Input::Answer`] or [`Input::Failed`].
+    pub fn send(&self, profile: u32, attempt: u64, target: Target, request: Request) {
+        let shared = self.shared.clone();
+        self.run(profile, async move {
+            let input = match send::send(&shared, profile, target, request).await {
+                Ok(response) => Input::Answer { attempt, response },
+                Err(failure) => Input::Failed { attempt, failure },
+            };
+            shared.tell(profile, input);
+        });
+    }
+
+    /// Runs a profile's one task: at most one request of a profile is in flight.
+    fn run(&self, profile: u32, work: impl Future<Output = ()> + Send + 'static) {
+        let mut state = self.shared.state();
+        let Some(known) = state.profiles.get_mut(&profile) else {
+            return;
+        };
+        let task = tokio::spawn(work).abort_handle();
+        if let Some(before) = known.task.replace(task) {
+            before.abort();
+        }
+    }
+
+    /// Forgets a profile's flow, and whatever of it is still under way.
+    pub fn close_flow(&self, profile: u32) {
+        if let Some(known) = self.shared.state().profiles.get_mut(&profile) {
+            known.close_flow();
+        }
+    }
+
+    /// Keeps a profile's flow alive as told; `None` stops it.
+    pub fn keep_alive(&self, profile: u32, how: Option<KeepAlive>) {
+        let mut state = self.shared.state();
+        let Some(known) = state.profiles.get_mut(&profile) else {
+            return;
+        };
+        known.keep_alive = how;
+        if let Some(before) = known.pinger.take() {
+            before.abort();
+        }
+        if let (Some(how), Some(flow)) = (how, &known.flow) {
+            known.pinger = Some(flow.keep_alive(how));
+        }
+    }
+
+    /// The address that the kernel would send from to `server`, with the profile's settings; no packet is sent.
+    pub fn source_towards(&self, profile: u32, server: SocketAddr) -> io::Result<IpAddr> {
+        let binding = {
+            let state = self.shared.state();
+            state
+                .profiles
+                .get(&profile)
+                .map(|known| Binding::of(&known.settings))
+                .unwrap_or_default()
+        };
+        socket::source_towards(server, &binding)
+    }
+
+    /// The local address of a profile's flow, where it has one.
+    pub fn local_address(&self, profile: u32) -> Option<SocketAddr> {
+        self.shared
+            .state()
+            .profiles
+            .get(&profile)?
+            .flow
+            .as_ref()
+            .map(Flow::local)
+    }
+
+    /// Messages that were dropped: malformed, too large, or from strangers.
+    pub fn dropped(&self) -> u64 {
+        self.shared.dropped.load(Ordering::Relaxed)
+    }
+}
+
+impl Profile {
+    fn close_flow(&mut self) {
+        for task in [self.task.take(), self.pinger.take()].into_iter().flatten() {
+            task.abort();
+        }
+        self.flow = None;
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it holds the lock; if something did, the maps are still whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, profile: u32, input: Input) {
+        // Fails only when the service is ending.
+        let _ = self.news.send(News::Registration { profile, input });
+    }
+
+    fn drop_message(&self, why: &str) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!("dropped a SIP message: {why}");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+//! What changes under us: links, addresses and routes, as the kernel tells (rtnetlink(7)).
+//!
+//! Which change it was does not matter: whoever is told asks the kernel anew for the source address towards each
+//! server. So the messages are not even parsed, and one that was lost counts as one that came.
+
+use std::io;
+use std::time::Duration;
+
+use netlink_sys::protocols::NETLINK_ROUTE;
+use netlink_sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket};
+use tokio::time::{Instant, sleep_until};
+
+/// A change is told when nothing more has changed for that long: a link that flaps is one change.
+const DEBOUNCE: Duration = Duration::from_secs(2);
+/// A network that never rests is told of at least that often.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE as a mask.
+const GROUPS: u32 = 1 | 1 << 4 | 1 << 6 | 1 << 8 | 1 << 10;
+
+/// Watches the network.
+pub struct NetworkWatch {
+    socket: TokioSocket,
+    pending: Option<Pending>,
+}
+
+#[derive(Clone, Copy)]
+struct Pending {
+    first: Instant,
+    last: Instant,
+}
+
+impl Pending {
+    fn due(self) -> Instant {
+        (self.last + DEBOUNCE).min(self.first + LONGEST)
+    }
+}
+
+impl NetworkWatch {
+    /// Starts watching.
+    pub fn start() -> io::Result<Self> {
+        let mut socket = TokioSocket::new(NETLINK_ROUTE)?;
+        socket.socket_mut().bind(&SocketAddr::new(0, GROUPS))?;
+        Ok(Self {
+            socket,
+            pending: None,
+        })
+    }
+
+    /// Resolves when something has changed, once it has come to rest. Cancel-safe.
+    pub async fn changed(&mut self) {
+        loop {
+            let due = self.pending.map(Pending::due);
+            let rest = async {
+                match due {
+                    Some(due) => sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = self.socket.recv_from_full() => {
+                    // An error is an overrun: something changed, only what is unknown.
+                    let now = Instant::now();
+                    let first = self.pending.map_or(now, |pending| pending.first);
+                    self.pending = Some(Pending { first, last: now });
+                }
+                () = rest => {
+                    self.pending = None;
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! A profile's way to its server: a stream of its own, or a datagram socket shared with others.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::RngExt as _;
+use rsipstack::transport::{SipAddr, SipConnection};
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
+
+use super::stream::Stream;
+use super::udp::UdpFlow;
+use crate::registration::{KeepAlive, Target};
+
+/// A pong must come within that time (RFC 5626 §4.4.1).
+const PONG: Duration = Duration::from_secs(10);
+/// The ping of both transports (RFC 5626 §4.4.1, and for datagrams what opens the NAT).
+pub const PING: &[u8] = b"\r\n\r\n";
+
+/// A flow.
+#[derive(Clone)]
+pub enum Flow {
+    /// Datagrams to `server`.
+    Udp {
+        /// The socket.
+        socket: Arc<UdpFlow>,
+        /// Where to.
+        server: Target,
+    },
+    /// A stream.
+    Stream(Arc<Stream>),
+}
+
+impl Flow {
+    /// Our address.
+    pub fn local(&self) -> SocketAddr {
+        match self {
+            Flow::Udp { socket, .. } => socket.local(),
+            Flow::Stream(stream) => stream.local(),
+        }
+    }
+
+    /// Does it lead to `target`, and stand?
+    pub fn leads_to(&self, target: &Target) -> bool {
+        match self {
+            Flow::Udp { server, .. } => server == target,
+            Flow::Stream(stream) => stream.server() == target && !stream.is_closed(),
+        }
+    }
+
+    /// May requests come from `peer` over this flow?
+    pub fn is_from(&self, peer: SocketAddr) -> bool {
+        match self {
+            Flow::Udp { server, .. } => server.address == peer,
+            Flow::Stream(stream) => stream.server().address == peer,
+        }
+    }
+
+    /// The SIP crate's name for it.
+    pub fn connection(&self) -> SipConnection {
+        match self {
+            Flow::Udp { socket, .. } => socket.connection(),
+            Flow::Stream(stream) => stream.connection(),
+        }
+    }
+
+    /// The SIP crate's name for where it leads.
+    pub fn destination(&self) -> Option<SipAddr> {
+        match self {
+            Flow::Udp { server, .. } => Some(SipAddr {
+                r#type: Some(rsipstack::sip::Transport::Udp),
+                addr: server.address.into(),
+            }),
+            Flow::Stream(_) => None,
+        }
+    }
+
+    /// Resolves when the flow is closed; a datagram socket never is.
+    pub async fn closed(&self) {
+        match self {
+            Flow::Udp { .. } => std::future::pending().await,
+            Flow::Stream(stream) => stream.closed().await,
+        }
+    }
+
+    /// Pings at random within the bounds, until aborted.
+    pub fn keep_alive(&self, how: KeepAlive) -> AbortHandle {
+        let flow = self.clone();
+        tokio::spawn(async move {
+            loop {
+                let pause = rand::rng().random_range(how.min_millis..=how.max_millis);
+                sleep(Duration::from_millis(pause)).await;
+                match &flow {
+                    Flow::Udp { socket, server } => socket.ping(server.address).await,
+                    Flow::Stream(stream) => {
+                        let expects_pong = stream.has_ponged();
+                        let seen = stream.heard();
+                        if stream.write(PING.to_vec()).await.is_err() {
+                            return;
+                        }
+                        // A server that has ponged before and does not now is gone; others never promised.
+                        if timeout(PONG, stream.hears_after(seen)).await.is_err() && expects_pong {
+                            stream.close("the server answers no keep-alive any more");
+                            return;
+                        }
+                    }
+                }
+            }
+        })
+        .abort_handle()
+    }
+}

@@ -1,0 +1,358 @@
+//! A stream of one profile: framing (RFC 3261 §18.3), pongs (RFC 5626 §4.4.1), and its end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use rsipstack::transport::channel::ChannelConnection;
+use rsipstack::transport::{SipAddr, SipConnection, TransportEvent};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::AbortHandle;
+
+use super::{Shared, incoming, wire};
+use crate::registration::{Input, Target};
+
+/// Bytes read at once.
+const CHUNK: usize = 4096;
+/// Writes that may wait for a slow peer.
+const WRITES: usize = 16;
+
+/// A stream with its reader and writer.
+pub struct Stream {
+    server: Target,
+    local: SocketAddr,
+    connection: SipConnection,
+    writes: mpsc::Sender<Vec<u8>>,
+    state: Arc<StreamState>,
+    tasks: [AbortHandle; 3],
+}
+
+struct StreamState {
+    closed: watch::Sender<bool>,
+    why: Mutex<String>,
+    heard: AtomicU64,
+    hears: Notify,
+    ponged: AtomicBool,
+}
+
+impl Stream {
+    /// Takes a connected stream into use for `profile`.
+    pub async fn start<S>(
+        shared: &Arc<Shared>,
+        profile: u32,
+        server: Target,
+        local: SocketAddr,
+        stream: S,
+    ) -> Arc<Stream>
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        let (read_half, write_half) = tokio::io::split(stream);
+        let state = Arc::new(StreamState {
+            closed: watch::Sender::new(false),
+            why: Mutex::default(),
+            heard: AtomicU64::new(0),
+            hears: Notify::new(),
+            ponged: AtomicBool::new(false),
+        });
+        let (writes, to_write) = mpsc::channel(WRITES);
+        let (outgoing, messages) = mpsc::unbounded_channel();
+        let (_, nothing) = mpsc::unbounded_channel();
+        let addr = SipAddr {
+            r#type: Some(rsipstack::sip::Transport::Tcp),
+            addr: server.address.into(),
+        };
+        // Its creation only wraps the channels.
+        let Ok(connection) = ChannelConnection::create_connection(nothing, outgoing, addr, None).await else {
+            unreachable!("wrapping two channels does not fail")
+        };
+        let connection = SipConnection::Channel(connection);
+        let reader = Reader {
+            shared: Arc::downgrade(shared),
+            profile,
+            peer: server.address,
+            connection: connection.clone(),
+            writes: writes.clone(),
+            state: state.clone(),
+        };
+        let tasks = [
+            tokio::spawn(reader.run(read_half)).abort_handle(),
+            tokio::spawn(write(write_half, to_write, state.clone())).abort_handle(),
+            tokio::spawn(forward(messages, writes.clone())).abort_handle(),
+        ];
+        Arc::new(Stream {
+            server,
+            local,
+            connection,
+            writes,
+            state,
+            tasks,
+        })
+    }
+
+    /// Where it leads.
+    pub fn server(&self) -> &Target {
+        &self.server
+    }
+
+    /// Our address.
+    pub fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// The SIP crate's name for it.
+    pub fn connection(&self) -> SipConnection {
+        self.connection.clone()
+    }
+
+    /// Is it over?
+    pub fn is_closed(&self) -> bool {
+        *self.state.closed.borrow()
+    }
+
+    /// Why it is over.
+    pub fn why_closed(&self) -> String {
+        self.state
+            .why
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Resolves when it is over.
+    pub async fn closed(&self) {
+        // Fails only when the sender is gone, and we hold it.
+        let _ = self.state.closed.subscribe().wait_for(|closed| *closed).await;
+    }
+
+    /// Ends it.
+    pub fn close(&self, why: &str) {
+        self.state.close(why);
+    }
+
+    /// Has the server ever answered a ping?
+    pub fn has_ponged(&self) -> bool {
+        self.state.ponged.load(Ordering::Relaxed)
+    }
+
+    /// How many chunks have been heard.
+    pub fn heard(&self) -> u64 {
+        self.state.heard.load(Ordering::Relaxed)
+    }
+
+    /// Resolves when more than `seen` chunks have been heard.
+    pub async fn hears_after(&self, seen: u64) {
+        loop {
+            let hears = self.state.hears.notified();
+            if self.heard() > seen {
+                return;
+            }
+            hears.await;
+        }
+    }
+
+    /// Writes `bytes` behind what already waits.
+    pub async fn write(&self, bytes: Vec<u8>) -> io::Result<()> {
+        self.writes
+            .send(bytes)
+            .await
+            .map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+impl StreamState {
+    fn close(&self, why: &str) {
+        let first = !self.closed.send_replace(true);
+        if first {
+            *self.why.lock().unwrap_or_else(PoisonError::into_inner) = why.to_owned();
+            self.closed.send_replace(true);
+        }
+    }
+}
+
+/// Messages of the SIP crate to the writer.
+async fn forward(mut messages: mpsc::UnboundedReceiver<TransportEvent>, writes: mpsc::Sender<Vec<u8>>) {
+    while let Some(event) = messages.recv().await {
+        if let TransportEvent::Incoming(message, ..) = event
+            && writes.send(message.to_bytes()).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+async fn write(
+    mut half: impl AsyncWrite + Unpin,
+    mut to_write: mpsc::Receiver<Vec<u8>>,
+    state: Arc<StreamState>,
+) {
+    while let Some(bytes) = to_write.recv().await {
+        if let Err(error) = half.write_all(&bytes).await {
+            return state.close(&format!("the connection was lost ({})", error.kind()));
+        }
+    }
+}
+
+struct Reader {
+    shared: Weak<Shared>,
+    profile: u32,
+    peer: SocketAddr,
+    connection: SipConnection,
+    writes: mpsc::Sender<Vec<u8>>,
+    state: Arc<StreamState>,
+}
+
+impl Reader {
+    async fn run(self, mut half: impl AsyncRead + Unpin) {
+        let why = self.read(&mut half).await;
+        self.state.close(&why);
+        if let Some(shared) = self.shared.upgrade() {
+            shared.tell(self.profile, Input::FlowLost);
+        }
+    }
+
+    /// Reads until the stream is over; says why.
+    async fn read(&self, half: &mut (impl AsyncRead + Unpin)) -> String {
+        let mut pending = Vec::new();
+        let mut chunk = vec![0; CHUNK];
+        let mut closed = self.state.closed.subscribe();
+        loop {
+            let read = tokio::select! {
+                read = half.read(&mut chunk) => read,
+                _ = closed.wait_for(|closed| *closed) => return String::new(),
+            };
+            match read {
+                Ok(0) => return String::from("the server closed the connection"),
+                Ok(length) => pending.extend_from_slice(&chunk[..length]),
+                Err(error) => return format!("the connection was lost ({})", error.kind()),
+            }
+            self.state.heard.fetch_add(1, Ordering::Relaxed);
+            self.state.hears.notify_waiters();
+            let Some(shared) = self.shared.upgrade() else {
+                return String::new();
+            };
+            loop {
+                match next(&pending) {
+                    Next::Message(length) => {
+                        let reply =
+                            incoming::take(&shared, &pending[..length], self.peer, &self.connection).await;
+                        pending.drain(..length);
+                        if let Some(reply) = reply {
+                            // A peer that does not read its answers loses them.
+                            let _ = self.writes.try_send(reply.into_bytes());
+                        }
+                    }
+                    Next::LineEnds(length) => {
+                        // A pong, or ours coming back: never answered, or two ends would ping each other forever.
+                        self.state.ponged.store(true, Ordering::Relaxed);
+                        pending.drain(..length);
+                    }
+                    Next::More => break,
+                    Next::Broken(why) => {
+                        shared.drop_message(why);
+                        return String::from("the server sends what is no SIP");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What stands at the front of a stream's bytes.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    /// A whole message of so many bytes.
+    Message(usize),
+    /// So many line ends between messages.
+    LineEnds(usize),
+    /// Nothing whole yet.
+    More,
+    /// Nothing that can be cut into messages.
+    Broken(&'static str),
+}
+
+fn next(bytes: &[u8]) -> Next {
+    let line_ends = bytes
+        .iter()
+        .take_while(|byte| matches!(byte, b'\r' | b'\n'))
+        .count();
+    if line_ends > 0 {
+        return Next::LineEnds(line_ends);
+    }
+    let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
+        return if bytes.len() > wire::LONGEST {
+            Next::Broken("header past 64 KiB")
+        } else {
+            Next::More
+        };
+    };
+    let Some(head) = wire::head(&bytes[..end + 4]) else {
+        return Next::Broken("unreadable header");
+    };
+    let fields = wire::fields(&head);
+    let lengths = fields
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("Content-Length"));
+    let mut body = 0;
+    for (_, value) in lengths {
+        match value.parse::<usize>() {
+            Ok(length) if length <= wire::LONGEST => body = length,
+            _ => return Next::Broken("Content-Length that makes no sense"),
+        }
+    }
+    let whole = end + 4 + body;
+    if whole > wire::LONGEST {
+        return Next::Broken("message past 64 KiB");
+    }
+    if bytes.len() < whole {
+        Next::More
+    } else {
+        Next::Message(whole)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_cut_into_messages_wherever_they_are_torn() {
+        let message = b"SIP/2.0 200 OK\r\nl: 4\r\n\r\nbody";
+        for end in 1..message.len() {
+            assert_eq!(next(&message[..end]), Next::More, "{end}");
+        }
+        assert_eq!(next(message), Next::Message(message.len()));
+        let two = [&message[..], &message[..]].concat();
+        assert_eq!(next(&two), Next::Message(message.len()));
+    }
+
+    #[test]
+    fn line_ends_in_front_of_a_message_are_skipped() {
+        assert_eq!(next(b"\r\nSIP/2.0 200 OK\r\n\r\n"), Next::LineEnds(2));
+        assert_eq!(next(b"\r\n\r\n"), Next::LineEnds(4));
+        assert_eq!(next(b""), Next::More);
+    }
+
+    #[test]
+    fn what_cannot_be_cut_is_refused() {
+        assert!(matches!(
+            next(b"SIP/2.0 200 OK\r\nContent-Length: -1\r\n\r\n"),
+            Next::Broken(_)
+        ));
+        assert!(matches!(
+            next(b"SIP/2.0 200 OK\r\nContent-Length: 99999999\r\n\r\n"),
+            Next::Broken(_)
+        ));
+        assert!(matches!(next(&vec![b'a'; wire::LONGEST + 1]), Next::Broken(_)));
+    }
+}

@@ -1,0 +1,128 @@
+//! Datagram sockets: one for each local address, interface and mark, shared by all profiles that need it.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use rsipstack::transport::SipConnection;
+use rsipstack::transport::udp::{UdpConnection, UdpInner};
+use tokio::net::UdpSocket;
+use tokio::task::AbortHandle;
+
+use super::socket::{self, Binding};
+use super::{Shared, flow, incoming, wire};
+
+type Key = (IpAddr, Binding);
+
+/// The sockets in use; one that no flow uses any more is closed.
+#[derive(Default)]
+pub struct UdpSockets {
+    open: Mutex<HashMap<Key, Weak<UdpFlow>>>,
+}
+
+/// A socket with its reader.
+pub struct UdpFlow {
+    socket: Arc<UdpSocket>,
+    local: SocketAddr,
+    connection: UdpConnection,
+    reader: AbortHandle,
+}
+
+impl UdpSockets {
+    /// The socket for datagrams to `server`.
+    pub async fn towards(
+        shared: &Arc<Shared>,
+        server: SocketAddr,
+        binding: &Binding,
+    ) -> io::Result<Arc<UdpFlow>> {
+        let source = socket::source_towards(server, binding)?;
+        let key = (source, binding.clone());
+        let open = || shared.udp.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = open().get(&key).and_then(Weak::upgrade) {
+            return Ok(known);
+        }
+        let new = Arc::new(UdpFlow::open(shared, source, binding).await?);
+        let mut open = open();
+        // Two profiles may have come here at once: one socket is enough.
+        if let Some(known) = open.get(&key).and_then(Weak::upgrade) {
+            return Ok(known);
+        }
+        open.retain(|_, flow| flow.strong_count() > 0);
+        open.insert(key, Arc::downgrade(&new));
+        Ok(new)
+    }
+}
+
+impl UdpFlow {
+    async fn open(shared: &Arc<Shared>, source: IpAddr, binding: &Binding) -> io::Result<Self> {
+        let socket = Arc::new(socket::udp(source, binding)?);
+        let local = socket.local_addr()?;
+        let addr = rsipstack::transport::SipAddr {
+            r#type: Some(rsipstack::sip::Transport::Udp),
+            addr: local.into(),
+        };
+        let connection = UdpConnection::attach(
+            UdpInner {
+                conn: socket.clone(),
+                addr,
+            },
+            None,
+            None,
+        )
+        .await;
+        let reader = tokio::spawn(read(
+            Arc::downgrade(shared),
+            socket.clone(),
+            SipConnection::Udp(connection.clone()),
+        ));
+        Ok(Self {
+            socket,
+            local,
+            connection,
+            reader: reader.abort_handle(),
+        })
+    }
+
+    /// Our address.
+    pub fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// The SIP crate's name for it.
+    pub fn connection(&self) -> SipConnection {
+        SipConnection::Udp(self.connection.clone())
+    }
+
+    /// Opens the NAT towards `server` again.
+    pub async fn ping(&self, server: SocketAddr) {
+        // What cannot be sent now is sent the next time; a server that is gone shows at the refresh.
+        let _ = self.socket.send_to(flow::PING, server).await;
+    }
+}
+
+impl Drop for UdpFlow {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+/// Reads until aborted. A datagram past [`wire::LONGEST`] cannot be.
+async fn read(shared: Weak<Shared>, socket: Arc<UdpSocket>, connection: SipConnection) {
+    let mut buffer = vec![0; wire::LONGEST];
+    loop {
+        let Ok((length, peer)) = socket.recv_from(&mut buffer).await else {
+            // An ICMP error of an earlier datagram: the transaction's own timer decides.
+            tokio::task::yield_now().await;
+            continue;
+        };
+        let Some(shared) = shared.upgrade() else { return };
+        let datagram = &buffer[..length];
+        if datagram.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        if let Some(reply) = incoming::take(&shared, datagram, peer, &connection).await {
+            let _ = socket.send_to(reply.as_bytes(), peer).await;
+        }
+    }
+}

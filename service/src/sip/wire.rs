@@ -1,0 +1,155 @@
+//! Between values and messages on the wire.
+
+use std::net::SocketAddr;
+
+use rsipstack::sip;
+use rsipstack::sip::prelude::*;
+
+use crate::registration::{Request, Response, Target, Transport, random_word};
+
+/// User-Agent and Server.
+pub const USER_AGENT: &str = concat!("sip-profiles/", env!("CARGO_PKG_VERSION"));
+/// A message past that is dropped, bytes.
+pub const LONGEST: usize = 64 * 1024;
+/// A message with more header fields is dropped.
+pub const FIELDS: usize = 200;
+
+/// The Contact URI of `request` on a flow at `local`.
+pub fn contact(request: &Request, transport: Transport, local: SocketAddr) -> String {
+    if let Some(uri) = &request.contact_uri {
+        return uri.clone();
+    }
+    let scheme = if request.contact_secure { "sips" } else { "sip" };
+    let address = request.contact_address.unwrap_or(local);
+    let parameter = match transport {
+        Transport::Udp => "",
+        Transport::Tcp => ";transport=tcp",
+        Transport::Tls => ";transport=tls",
+    };
+    format!("{scheme}:{}@{address}{parameter}", request.contact_user)
+}
+
+/// `request` as text, for a flow at `local`. The branch is new each time (RFC 3261 §8.1.1.7).
+pub fn register(request: &Request, transport: Transport, local: SocketAddr) -> String {
+    let contact = contact(request, transport, local);
+    let branch = random_word(24, &mut rand::rng());
+    let via = transport.word().to_ascii_uppercase();
+    let mut text = format!(
+        "REGISTER {} SIP/2.0\r\n\
+         Via: SIP/2.0/{via} {local};rport;branch=z9hG4bK{branch}\r\n\
+         Max-Forwards: 70\r\n\
+         From: <{aor}>;tag={}\r\n\
+         To: <{aor}>\r\n\
+         Call-ID: {}\r\n\
+         CSeq: {} REGISTER\r\n\
+         Contact: <{contact}>",
+        request.uri,
+        request.from_tag,
+        request.call_id,
+        request.cseq,
+        aor = request.aor,
+    );
+    for param in &request.contact_params {
+        text.push(';');
+        text.push_str(param);
+    }
+    text.push_str("\r\n");
+    for (name, value) in &request.headers {
+        text.push_str(name);
+        text.push_str(": ");
+        text.push_str(value);
+        text.push_str("\r\n");
+    }
+    text.push_str("User-Agent: ");
+    text.push_str(USER_AGENT);
+    text.push_str("\r\nContent-Length: 0\r\n\r\n");
+    text
+}
+
+/// A response of the SIP crate as a value.
+pub fn response(response: &sip::Response, server: Target, local: SocketAddr, contact: String) -> Response {
+    let headers = response
+        .headers()
+        .iter()
+        .map(|header| {
+            (
+                long_name(header.name()).to_owned(),
+                header.value().trim().to_owned(),
+            )
+        })
+        .collect();
+    let phrase = response.wire_reason.as_deref().map(str::to_owned);
+    let status = response.status_code.code();
+    let phrase = phrase.unwrap_or_else(|| default_phrase(&response.status_code));
+    Response {
+        status,
+        phrase,
+        headers,
+        server,
+        local,
+        contact,
+    }
+}
+
+fn default_phrase(status: &sip::StatusCode) -> String {
+    let text = status.to_string();
+    text.split_once(' ')
+        .map(|(_, phrase)| phrase.to_owned())
+        .unwrap_or_default()
+}
+
+/// RFC 3261 §7.3.3 and the later registrations.
+pub fn long_name(name: &str) -> &str {
+    match name {
+        "v" | "V" => "Via",
+        "f" | "F" => "From",
+        "t" | "T" => "To",
+        "i" | "I" => "Call-ID",
+        "m" | "M" => "Contact",
+        "l" | "L" => "Content-Length",
+        "c" | "C" => "Content-Type",
+        "k" | "K" => "Supported",
+        "o" | "O" => "Event",
+        other => other,
+    }
+}
+
+/// A datagram, or a message cut out of a stream, as the SIP crate takes it. `None`: malformed.
+pub fn parse(bytes: &[u8]) -> Option<sip::SipMessage> {
+    let head = head(bytes)?;
+    if head.bytes().filter(|byte| *byte == b'\n').count() > FIELDS + 1 {
+        return None;
+    }
+    sip::SipMessage::try_from(head.as_str()).ok()
+}
+
+/// Start line and header fields with the empty line. Bytes that are no UTF-8 would end the crate's header list:
+/// they are replaced. No body matters to us.
+pub fn head(bytes: &[u8]) -> Option<String> {
+    let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'))?;
+    let bytes = &bytes[start..];
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+    if end > LONGEST || bytes[..end].contains(&0) {
+        return None;
+    }
+    Some(String::from_utf8_lossy(&bytes[..end]).into_owned())
+}
+
+/// A request's or response's header fields by long name, unfolded (RFC 3261 §7.3.1).
+pub fn fields(head: &str) -> Vec<(String, String)> {
+    let mut fields: Vec<(String, String)> = Vec::new();
+    for line in head.split("\r\n").skip(1).take_while(|line| !line.is_empty()) {
+        match (line.starts_with([' ', '\t']), fields.last_mut()) {
+            (true, Some((_, value))) => {
+                value.push(' ');
+                value.push_str(line.trim());
+            }
+            _ => {
+                if let Some((name, value)) = line.split_once(':') {
+                    fields.push((long_name(name.trim()).to_owned(), value.trim().to_owned()));
+                }
+            }
+        }
+    }
+    fields
+}
