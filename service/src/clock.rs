@@ -29,9 +29,15 @@ fn millis(time: Timespec) -> i64 {
 }
 
 /// A timer of the runtime.
-#[allow(deprecated, reason = "its replacement is an unsafe function; an OwnedFd keeps the promise that it asks for")]
+#[allow(
+    deprecated,
+    reason = "its replacement is an unsafe function; an OwnedFd keeps the promise that it asks for"
+)]
 fn timer(clock: TimerfdClockId) -> io::Result<AsyncFd<OwnedFd>> {
-    AsyncFd::new(timerfd_create(clock, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?)
+    AsyncFd::new(timerfd_create(
+        clock,
+        TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
+    )?)
 }
 
 /// One alarm on boot time.

@@ -1,1 +1,23 @@
-//! Rigs for whole-system tests.
+//! Rigs for whole-system tests: a private message bus with the real service on it, a small registrar of our own,
+//! and Kamailio.
+
+pub mod bus;
+pub mod client;
+pub mod kamailio;
+pub mod registrar;
+mod sip;
+
+use std::path::PathBuf;
+
+/// How long a test waits for what must happen.
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// A program of this workspace, built beside the running test.
+pub fn program(name: &str) -> PathBuf {
+    let own = std::env::current_exe().expect("a running program has a path");
+    let directory = own
+        .ancestors()
+        .find(|directory| directory.join(name).is_file())
+        .unwrap_or_else(|| panic!("{name} is not built: run `cargo build --workspace` first"));
+    directory.join(name)
+}

@@ -200,13 +200,18 @@ impl Journal {
     pub fn forget_dead(&mut self, lives: impl Fn(&str) -> bool) -> Result<(), JournalError> {
         self.standing.sessions.retain(|name, _| lives(name));
         let sessions = &self.standing.sessions;
-        self.standing.holds.retain(|(name, ..)| sessions.contains_key(name));
+        self.standing
+            .holds
+            .retain(|(name, ..)| sessions.contains_key(name));
         self.write_anew()
     }
 
     fn write_anew(&mut self) -> Result<(), JournalError> {
         let anew = write_anew(&self.path, &self.head, &self.standing);
-        self.file = anew.map_err(|cause| JournalError { path: self.path.clone(), cause })?;
+        self.file = anew.map_err(|cause| JournalError {
+            path: self.path.clone(),
+            cause,
+        })?;
         self.lines = self.standing.len();
         Ok(())
     }

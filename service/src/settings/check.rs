@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::grammar::{is_param_value, is_token};
 use super::parse::invalid;
-use super::{Settings, SettingsError, SipUri, TransportChoice};
+use super::{ServerUri, Settings, SettingsError, SipUri, TransportChoice};
 
 type Outcome<T> = Result<T, SettingsError>;
 
@@ -63,14 +63,8 @@ pub fn aor(key: &str, text: &str) -> Outcome<SipUri> {
 }
 
 /// A server: host, host:port or SIP URI.
-pub fn server(key: &str, text: &str) -> Outcome<SipUri> {
-    let bare_v6 = text.parse::<std::net::Ipv6Addr>().is_ok();
-    let parsed = if bare_v6 {
-        SipUri::parse(&format!("sip:[{text}]"))
-    } else {
-        SipUri::parse_loose(text)
-    };
-    let uri = match parsed {
+pub fn server(key: &str, text: &str) -> Outcome<ServerUri> {
+    let uri = match ServerUri::parse(text) {
         Ok(uri) => uri,
         Err(error) => return invalid(key, error),
     };
@@ -88,7 +82,7 @@ pub fn server(key: &str, text: &str) -> Outcome<SipUri> {
 }
 
 /// The `transport` parameter of a server's URI must be one we have, and not contradict the setting.
-pub fn hop_transport(key: &str, server: Option<&SipUri>, setting: TransportChoice) -> Outcome<()> {
+pub fn hop_transport(key: &str, server: Option<&ServerUri>, setting: TransportChoice) -> Outcome<()> {
     let Some(param) = server.and_then(|uri| uri.param("transport")) else {
         return Ok(());
     };
@@ -137,7 +131,7 @@ pub fn without_tls(settings: &Settings) -> Outcome<()> {
     ];
     let by_hop = hops
         .iter()
-        .map(|(key, uri)| (*key, uri.as_ref().is_some_and(needs_tls)));
+        .map(|(key, uri)| (*key, uri.as_deref().is_some_and(needs_tls)));
     match given.into_iter().chain(by_hop).find(|(_, needed)| *needed) {
         Some((key, _)) => invalid(key, NOT_YET),
         None => Ok(()),

@@ -7,6 +7,7 @@ mod check;
 mod grammar;
 mod parse;
 mod secret;
+mod server;
 pub mod uri;
 mod view;
 
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 
 pub use secret::Secret;
 use serde::{Deserialize, Serialize};
+pub use server::ServerUri;
 pub use uri::SipUri;
 
 /// A setting's value as it arrives and leaves, free of any bus library's types.
@@ -85,10 +87,6 @@ pub enum SecretStorage {
     /// The user's secret agent; the service keeps it in memory until de-registration.
     Agent,
 }
-
-/// A host with an optional port, or a whole SIP URI: what `registrar` and `outbound-proxy` may name.
-/// Normalised to a SIP URI.
-pub type ServerUri = SipUri;
 
 /// All settings of one profile. `None` is "not set": the default applies and is not listed.
 ///
@@ -218,7 +216,7 @@ impl Settings {
     /// The Request-URI of REGISTER: scheme and domain without user part (RFC 3261 §10.2).
     pub fn request_uri(&self) -> SipUri {
         self.registrar
-            .as_ref()
+            .as_deref()
             .unwrap_or(&self.aor)
             .domain_only(self.aor.secure)
     }
@@ -226,8 +224,8 @@ impl Settings {
     /// The server to resolve and talk to: outbound proxy, else registrar, else the AOR's domain.
     pub fn next_hop(&self) -> &SipUri {
         self.outbound_proxy
-            .as_ref()
-            .or(self.registrar.as_ref())
+            .as_deref()
+            .or(self.registrar.as_deref())
             .unwrap_or(&self.aor)
     }
 }

@@ -6,22 +6,22 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::parse::TYPE;
-use super::{Change, SecretStorage, Settings, SettingsError, SipUri, TransportChoice, Value, Values};
+use super::{Change, SecretStorage, ServerUri, Settings, SettingsError, TransportChoice, Value, Values};
 
 impl Settings {
     /// Every setting that was set, `type`, and `has-password` and `has-tls-key` instead of the secrets
     /// (GetSettings).
     pub fn public(&self) -> Values {
-        let uri = |uri: &SipUri| Value::Text(uri.to_string());
+        let server = |server: &ServerUri| Value::Text(server.to_string());
         let text = |text: &String| Value::Text(text.clone());
         let number = |number: u32| Value::Number(number.into());
         let list = |items: &Vec<String>| Value::List(items.clone());
         let listed = [
-            ("aor", Some(uri(&self.aor))),
+            ("aor", Some(Value::Text(self.aor.to_string()))),
             ("type", Some(text(&self.kind))),
             ("display-name", self.display_name.as_ref().map(text)),
-            ("registrar", self.registrar.as_ref().map(uri)),
-            ("outbound-proxy", self.outbound_proxy.as_ref().map(uri)),
+            ("registrar", self.registrar.as_ref().map(server)),
+            ("outbound-proxy", self.outbound_proxy.as_ref().map(server)),
             (
                 "transport",
                 self.transport.map(|choice| Value::Text(choice.word().to_owned())),
