@@ -34,12 +34,9 @@ mod tests {
     #[test]
     fn a_path_has_one_spelling() {
         assert_eq!(profile_id(&profile_path(4_294_967_295)), Some(u32::MAX));
-        for path in [
-            "/org/sipprofiles/profile/07",
-            "/org/sipprofiles/profile/+7",
-            "/org/sipprofiles/profile/",
-            "/",
-        ] {
+        for path in
+            ["/org/sipprofiles/profile/07", "/org/sipprofiles/profile/+7", "/org/sipprofiles/profile/", "/"]
+        {
             assert_eq!(profile_id(path), None, "{path}");
         }
     }

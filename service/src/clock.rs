@@ -23,9 +23,7 @@ pub fn wall_millis() -> i64 {
 }
 
 fn millis(time: Timespec) -> i64 {
-    time.tv_sec
-        .saturating_mul(1000)
-        .saturating_add(time.tv_nsec / 1_000_000)
+    time.tv_sec.saturating_mul(1000).saturating_add(time.tv_nsec / 1_000_000)
 }
 
 /// A timer of the runtime.
@@ -34,10 +32,7 @@ fn millis(time: Timespec) -> i64 {
     reason = "its replacement is an unsafe function; an OwnedFd keeps the promise that it asks for"
 )]
 fn timer(clock: TimerfdClockId) -> io::Result<AsyncFd<OwnedFd>> {
-    AsyncFd::new(timerfd_create(
-        clock,
-        TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
-    )?)
+    AsyncFd::new(timerfd_create(clock, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?)
 }
 
 /// One alarm on boot time.
@@ -64,13 +59,7 @@ impl Alarm {
             tv_sec: i64::try_from(at / 1000).unwrap_or(i64::MAX),
             tv_nsec: i64::try_from(at % 1000).unwrap_or(0) * 1_000_000,
         };
-        let spec = Itimerspec {
-            it_interval: Timespec {
-                tv_sec: 0,
-                tv_nsec: 0,
-            },
-            it_value: value,
-        };
+        let spec = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: value };
         timerfd_settime(self.timer.get_ref(), TimerfdTimerFlags::ABSTIME, &spec)?;
         self.set_for = moment;
         Ok(())
@@ -103,17 +92,8 @@ impl ClockWatch {
 
     /// A timer that never ends, but is cancelled when the clock is set (timerfd_create(2), TFD_TIMER_CANCEL_ON_SET).
     fn arm(&self) -> io::Result<()> {
-        let never = Timespec {
-            tv_sec: i64::MAX / 2_000_000_000,
-            tv_nsec: 0,
-        };
-        let spec = Itimerspec {
-            it_interval: Timespec {
-                tv_sec: 0,
-                tv_nsec: 0,
-            },
-            it_value: never,
-        };
+        let never = Timespec { tv_sec: i64::MAX / 2_000_000_000, tv_nsec: 0 };
+        let spec = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: never };
         let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
         timerfd_settime(self.timer.get_ref(), flags, &spec)?;
         Ok(())

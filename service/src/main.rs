@@ -34,9 +34,7 @@ struct Arguments {
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text
-        .parse()
-        .map_err(|_| format!("{text:?} is no number of seconds"))?;
+    let seconds: f64 = text.parse().map_err(|_| format!("{text:?} is no number of seconds"))?;
     Duration::try_from_secs_f64(seconds).map_err(|_| format!("{text:?} is no duration"))
 }
 
@@ -52,9 +50,7 @@ fn log_filter(text: &str) -> Result<EnvFilter, String> {
         })
     };
     if let Some(directive) = text.split(',').find(loosens) {
-        return Err(format!(
-            "{directive:?}: what the SIP and bus libraries log stays at warnings"
-        ));
+        return Err(format!("{directive:?}: what the SIP and bus libraries log stays at warnings"));
     }
     let all = format!("{text},{}", guarded.join(","));
     EnvFilter::try_new(&all).map_err(|error| format!("{text:?}: {error}"))
@@ -73,47 +69,19 @@ fn directory(
     if !session {
         return Ok(PathBuf::from(system));
     }
-    let absolute = |name: &str| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute(variable)
-        .or_else(|| {
-            absolute("HOME")
-                .filter(|_| !home.is_empty())
-                .map(|path| path.join(home))
-        })
+        .or_else(|| absolute("HOME").filter(|_| !home.is_empty()).map(|path| path.join(home)))
         .map(|path| path.join("sip-profiles"))
         .ok_or_else(|| format!("{variable} is not set: say the directory with an option"))
 }
 
 fn setup(arguments: Arguments) -> Result<(Setup, EnvFilter), String> {
-    let Arguments {
-        session,
-        state_dir,
-        runtime_dir,
-        idle_timeout,
-        log,
-    } = arguments;
+    let Arguments { session, state_dir, runtime_dir, idle_timeout, log } = arguments;
     let filter = log_filter(&log).map_err(|error| format!("--log {error}"))?;
-    let state_dir = directory(
-        state_dir,
-        session,
-        "/var/lib/sip-profiles",
-        "XDG_STATE_HOME",
-        ".local/state",
-    )?;
+    let state_dir = directory(state_dir, session, "/var/lib/sip-profiles", "XDG_STATE_HOME", ".local/state")?;
     let runtime_dir = directory(runtime_dir, session, "/run/sip-profiles", "XDG_RUNTIME_DIR", "")?;
-    Ok((
-        Setup {
-            session,
-            state_dir,
-            runtime_dir,
-            idle_timeout,
-        },
-        filter,
-    ))
+    Ok((Setup { session, state_dir, runtime_dir, idle_timeout }, filter))
 }
 
 fn main() -> ExitCode {

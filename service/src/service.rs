@@ -66,9 +66,7 @@ const PREDECESSOR: Duration = Duration::from_secs(6);
 /// Runs the service until it ends.
 pub fn run_to_end(setup: Setup) -> Result<(), ServiceError> {
     harden();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let (mut service, first) = Service::start(&setup).await?;
         service.carry_out(first).await?;
@@ -79,10 +77,7 @@ pub fn run_to_end(setup: Setup) -> Result<(), ServiceError> {
 /// Secrets must not leave with a core image, nor through another process of the same user.
 fn harden() {
     use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
-    let none = Rlimit {
-        current: Some(0),
-        maximum: Some(0),
-    };
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
     if let Err(error) = setrlimit(Resource::Core, none) {
         error!("core files cannot be forbidden: {error}");
     }
@@ -151,9 +146,7 @@ impl Service {
         let start = adopt(&mut bus, loaded, standing, next_id).await;
         journal.forget_dead(|name| start.sessions.iter().any(|session| &*session.name == name))?;
         let random = Box::new(rand::rngs::StdRng::from_rng(&mut rand::rng()));
-        let rules = Rules {
-            session_bus: setup.session,
-        };
+        let rules = Rules { session_bus: setup.session };
         let (registry, first) = Registry::start(rules, start, random, clock::now());
         if !daemon::request_name(bus.connection(), BUS_NAME).await? {
             return Err(ServiceError::NameTaken);
@@ -265,11 +258,7 @@ impl Service {
                             error!("holds would not survive a crash now: {error}");
                         }
                     }
-                    Effect::Configure {
-                        profile,
-                        settings,
-                        token,
-                    } => {
+                    Effect::Configure { profile, settings, token } => {
                         self.edge.configure(profile, settings, token);
                     }
                     Effect::Sip { profile, output } => self.tell_edge(profile, output),
@@ -287,11 +276,7 @@ impl Service {
     fn tell_edge(&self, profile: u32, output: Output) {
         match output {
             Output::Resolve { attempt, hop } => self.edge.resolve(profile, attempt, hop),
-            Output::Send {
-                attempt,
-                target,
-                request,
-            } => {
+            Output::Send { attempt, target, request } => {
                 debug!("profile {profile}: {request:?} to {target}");
                 self.edge.send(profile, attempt, target, *request);
             }
@@ -332,14 +317,8 @@ impl Service {
             let source = server.map(|server| self.edge.source_towards(profile, server));
             let local = self.edge.local_address(profile).map(|address| address.ip());
             let input = match source {
-                None => Input::Network {
-                    source_changed: false,
-                    reachable: true,
-                },
-                Some(Err(_)) => Input::Network {
-                    source_changed: local.is_some(),
-                    reachable: false,
-                },
+                None => Input::Network { source_changed: false, reachable: true },
+                Some(Err(_)) => Input::Network { source_changed: local.is_some(), reachable: false },
                 Some(Ok(source)) => Input::Network {
                     source_changed: local.is_some_and(|local| local != source),
                     reachable: true,
@@ -405,11 +384,7 @@ async fn adopt(bus: &mut Bus, loaded: Loaded, standing: Standing, next_id: u32) 
             sessions.push(caller);
         }
     }
-    let holds = standing
-        .holds
-        .into_iter()
-        .map(|(name, id, token)| (Name::from(name), id, token))
-        .collect();
+    let holds = standing.holds.into_iter().map(|(name, id, token)| (Name::from(name), id, token)).collect();
     Start {
         profiles: loaded.profiles,
         defaults: loaded.defaults,

@@ -24,10 +24,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            idle_timeout: 30.0,
-            log: String::from("debug"),
-        }
+        Self { idle_timeout: 30.0, log: String::from("debug") }
     }
 }
 
@@ -40,10 +37,7 @@ pub struct Bus {
 impl Bus {
     /// Starts a bus that activates the service.
     pub fn start(options: Options) -> Bus {
-        let directory = tempfile::Builder::new()
-            .prefix("sip-profiles-")
-            .tempdir()
-            .expect("a directory");
+        let directory = tempfile::Builder::new().prefix("sip-profiles-").tempdir().expect("a directory");
         let root = directory.path();
         // Clients of other users must reach the socket.
         fs::set_permissions(root, fs::Permissions::from_mode(0o755)).expect("our own directory");
@@ -63,9 +57,7 @@ impl Bus {
             .expect("dbus-daemon is installed");
         let mut address = String::new();
         let out = daemon.stdout.take().expect("it is piped");
-        BufReader::new(out)
-            .read_line(&mut address)
-            .expect("the daemon prints its address");
+        BufReader::new(out).read_line(&mut address).expect("the daemon prints its address");
         assert!(address.starts_with("unix:"), "the daemon says {address:?}");
         Bus { directory, daemon }
     }
@@ -89,21 +81,14 @@ impl Bus {
     /// A command that finds this bus as its system bus.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
-        command
-            .env("DBUS_SYSTEM_BUS_ADDRESS", self.address())
-            .env_remove("DBUS_SESSION_BUS_ADDRESS");
+        command.env("DBUS_SYSTEM_BUS_ADDRESS", self.address()).env_remove("DBUS_SESSION_BUS_ADDRESS");
         command
     }
 
     /// The same, run by another user.
     pub fn command_as(&self, uid: u32, program: &str) -> Command {
         let mut command = self.command("setpriv");
-        command.args([
-            &format!("--reuid={uid}"),
-            &format!("--regid={uid}"),
-            "--clear-groups",
-            "--",
-        ]);
+        command.args([&format!("--reuid={uid}"), &format!("--regid={uid}"), "--clear-groups", "--"]);
         command.arg(program);
         command
     }
@@ -116,11 +101,7 @@ impl Bus {
 
     /// The running service.
     pub fn service_pid(&self) -> Pid {
-        let pid = self
-            .service_pids()
-            .last()
-            .copied()
-            .expect("the service was started");
+        let pid = self.service_pids().last().copied().expect("the service was started");
         Pid::from_raw(pid).expect("a pid is positive")
     }
 
@@ -133,11 +114,7 @@ impl Bus {
     pub fn await_end(&self, pid: Pid) {
         let until = Instant::now() + PATIENCE;
         while is_running(pid) {
-            assert!(
-                Instant::now() < until,
-                "process {pid:?} goes on; its log:\n{}",
-                self.log()
-            );
+            assert!(Instant::now() < until, "process {pid:?} goes on; its log:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -212,10 +189,7 @@ fn bus_config(root: &Path, shipped: &Path) -> String {
 }
 
 fn activation(root: &Path) -> String {
-    format!(
-        "[D-BUS Service]\nName=org.sipprofiles\nExec={}/start-service\n",
-        root.display()
-    )
+    format!("[D-BUS Service]\nName=org.sipprofiles\nExec={}/start-service\n", root.display())
 }
 
 fn start_script(root: &Path, options: &Options) -> String {

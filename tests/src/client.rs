@@ -31,7 +31,7 @@ pub struct Client {
 pub struct Seen {
     /// `ProfileStateChanged` …
     pub member: String,
-    /// Its arguments as text.
+    /// Its arguments as text; of ProfileStateChanged `ID: PREVIOUS -> STATE (REASON)`.
     pub text: String,
 }
 
@@ -51,12 +51,7 @@ impl Client {
                 }
             }
         });
-        Client {
-            connection,
-            seen,
-            changed,
-            task,
-        }
+        Client { connection, seen, changed, task }
     }
 
     /// Asks the bus for broadcasts of the service, and for changes of its name's owner.
@@ -95,9 +90,7 @@ impl Client {
         let seen = self.seen.clone();
         let find = move || {
             let seen = seen.lock().expect("no holder panics");
-            seen.iter()
-                .find(|one| one.member == member && one.text.contains(part))
-                .cloned()
+            seen.iter().find(|one| one.member == member && one.text.contains(part)).cloned()
         };
         let wait = async {
             loop {
@@ -125,9 +118,7 @@ impl Client {
     where
         B: serde::Serialize + DynamicType,
     {
-        self.connection
-            .call_method(Some(destination), path, Some(interface), member, body)
-            .await
+        self.connection.call_method(Some(destination), path, Some(interface), member, body).await
     }
 
     /// A call of Registry1.
@@ -136,14 +127,7 @@ impl Client {
         member: &str,
         body: &B,
     ) -> zbus::Result<Message> {
-        self.call_at(
-            "org.sipprofiles",
-            "/org/sipprofiles",
-            "org.sipprofiles.Registry1",
-            member,
-            body,
-        )
-        .await
+        self.call_at("org.sipprofiles", "/org/sipprofiles", "org.sipprofiles.Registry1", member, body).await
     }
 
     /// A call of Profile1.
@@ -152,8 +136,7 @@ impl Client {
         B: serde::Serialize + DynamicType,
     {
         let path = format!("/org/sipprofiles/profile/{id}");
-        self.call_at("org.sipprofiles", &path, "org.sipprofiles.Profile1", member, body)
-            .await
+        self.call_at("org.sipprofiles", &path, "org.sipprofiles.Profile1", member, body).await
     }
 
     /// Creates a profile.
@@ -169,38 +152,25 @@ impl Client {
 
     /// Enables a profile and waits for the outcome.
     pub async fn enable_and_wait(&self, id: u32) -> zbus::Result<String> {
-        self.enable(id, Dict::from([("wait", Variant::from(20u32))]))
-            .await
+        self.enable(id, Dict::from([("wait", Variant::from(20u32))])).await
     }
 
     /// Disables a profile.
     pub async fn disable(&self, id: u32) -> zbus::Result<bool> {
-        self.profile(id, "Disable", &Dict::new())
-            .await?
-            .body()
-            .deserialize()
+        self.profile(id, "Disable", &Dict::new()).await?.body().deserialize()
     }
 
     /// Updates settings.
     pub async fn update(&self, id: u32, set: Dict<'_>, unset: &[&str]) -> zbus::Result<()> {
-        self.profile(id, "Update", &(set, unset, Dict::new()))
-            .await
-            .map(drop)
+        self.profile(id, "Update", &(set, unset, Dict::new())).await.map(drop)
     }
 
     /// All properties of a profile.
     pub async fn properties(&self, id: u32) -> zbus::Result<Map> {
         let path = format!("/org/sipprofiles/profile/{id}");
         let interface = "org.freedesktop.DBus.Properties";
-        let reply = self
-            .call_at(
-                "org.sipprofiles",
-                &path,
-                interface,
-                "GetAll",
-                &"org.sipprofiles.Profile1",
-            )
-            .await?;
+        let reply =
+            self.call_at("org.sipprofiles", &path, interface, "GetAll", &"org.sipprofiles.Profile1").await?;
         reply.body().deserialize()
     }
 
@@ -243,16 +213,16 @@ pub fn error_name<T: std::fmt::Debug>(result: zbus::Result<T>) -> String {
 fn describe(message: &Message) -> Option<Seen> {
     let header = message.header();
     let member = header.member()?.as_str().to_owned();
-    let from_bus = header
-        .sender()
-        .is_some_and(|sender| sender.as_str() == "org.freedesktop.DBus");
+    let from_bus = header.sender().is_some_and(|sender| sender.as_str() == "org.freedesktop.DBus");
     if message.message_type() != Type::Signal || from_bus {
         return None;
     }
     let body = message.body();
+    if member == "ProfileStateChanged" {
+        let (id, _, state, previous, reason) =
+            body.deserialize::<(u32, OwnedObjectPath, String, String, String)>().ok()?;
+        return Some(Seen { member, text: format!("{id}: {previous} -> {state} ({reason})") });
+    }
     let arguments: zbus::Structure<'_> = body.deserialize().ok()?;
-    Some(Seen {
-        member,
-        text: format!("{arguments:?}"),
-    })
+    Some(Seen { member, text: format!("{:?}", arguments.fields()) })
 }

@@ -67,9 +67,7 @@ impl Default for Behaviour {
     fn default() -> Self {
         let passwords = [("alice", "wonderland"), ("bob", "builder")];
         Self {
-            passwords: passwords
-                .map(|(user, word)| (user.to_owned(), word.to_owned()))
-                .into(),
+            passwords: passwords.map(|(user, word)| (user.to_owned(), word.to_owned())).into(),
             algorithm: "MD5",
             min_expires: 0,
             max_expires: 3600,
@@ -99,9 +97,7 @@ pub struct Registrar {
 impl Registrar {
     /// Starts one on a free port of 127.0.0.1.
     pub async fn start(behaviour: Behaviour) -> Registrar {
-        Self::start_at("127.0.0.1:0".parse().expect("an address"), behaviour)
-            .await
-            .expect("a free port")
+        Self::start_at("127.0.0.1:0".parse().expect("an address"), behaviour).await.expect("a free port")
     }
 
     /// Starts one at `address`, UDP and TCP.
@@ -109,26 +105,12 @@ impl Registrar {
         let (udp, tcp) = sockets(address).await?;
         let udp = Arc::new(udp);
         let address = udp.local_addr()?;
-        let inner = Arc::new(Mutex::new(Inner {
-            behaviour,
-            ..Inner::default()
-        }));
+        let inner = Arc::new(Mutex::new(Inner { behaviour, ..Inner::default() }));
         let changed = Arc::new(watch::Sender::new(0));
-        let desk = Desk {
-            inner: inner.clone(),
-            changed: changed.clone(),
-        };
-        let tasks = vec![
-            tokio::spawn(serve_udp(udp.clone(), desk.clone())),
-            tokio::spawn(serve_tcp(tcp, desk)),
-        ];
-        Ok(Registrar {
-            address,
-            inner,
-            changed,
-            tasks,
-            udp,
-        })
+        let desk = Desk { inner: inner.clone(), changed: changed.clone() };
+        let tasks =
+            vec![tokio::spawn(serve_udp(udp.clone(), desk.clone())), tokio::spawn(serve_tcp(tcp, desk))];
+        Ok(Registrar { address, inner, changed, tasks, udp })
     }
 
     /// Where it listens.
@@ -163,10 +145,7 @@ impl Registrar {
 
     /// Sends a datagram.
     pub async fn send_datagram(&self, text: &str, to: SocketAddr) {
-        self.udp
-            .send_to(text.as_bytes(), to)
-            .await
-            .expect("loopback takes datagrams");
+        self.udp.send_to(text.as_bytes(), to).await.expect("loopback takes datagrams");
     }
 
     /// Waits until `condition` holds of the registrar.
@@ -178,20 +157,13 @@ impl Registrar {
             }
         };
         if tokio::time::timeout(PATIENCE, wait).await.is_err() {
-            panic!(
-                "the registrar waited in vain for: {what}; it was asked:\n{}",
-                self.transcript()
-            );
+            panic!("the registrar waited in vain for: {what}; it was asked:\n{}", self.transcript());
         }
     }
 
     /// Everything it was asked, as text.
     pub fn transcript(&self) -> String {
-        self.lock()
-            .requests
-            .iter()
-            .map(|received| received.message.text.clone())
-            .collect()
+        self.lock().requests.iter().map(|received| received.message.text.clone()).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -280,12 +252,7 @@ impl Desk {
             None
         } else {
             let message = Message { text };
-            let received = Received {
-                at: Instant::now(),
-                from,
-                transport,
-                message: message.clone(),
-            };
+            let received = Received { at: Instant::now(), from, transport, message: message.clone() };
             inner.requests.push(received);
             inner.answer(&message, from)
         };
@@ -342,11 +309,7 @@ impl Inner {
         };
         let secret = hash(format!("{user}:test:{password}"));
         let request = hash(format!("{}:{}", message.method(), get("uri")));
-        let expected = hash(format!(
-            "{secret}:{nonce}:{count}:{}:{}:{request}",
-            get("cnonce"),
-            get("qop")
-        ));
+        let expected = hash(format!("{secret}:{nonce}:{count}:{}:{}:{request}", get("cnonce"), get("qop")));
         let right = expected == get("response");
         if right {
             *last = number;
@@ -366,21 +329,13 @@ impl Inner {
         let contact = message.contact().to_owned();
         bindings.retain(|other| other.contact != contact && (params.is_empty() || other.params != params));
         if granted > 0 {
-            bindings.push(Binding {
-                contact,
-                params,
-                expires: granted,
-            });
+            bindings.push(Binding { contact, params, expires: granted });
         }
         let headers: Vec<String> = bindings
             .iter()
             .map(|one| format!("Contact: <{}>{};expires={}", one.contact, one.params, one.expires))
             .collect();
-        let headers = if headers.is_empty() {
-            vec![String::from("Expires: 0")]
-        } else {
-            headers
-        };
+        let headers = if headers.is_empty() { vec![String::from("Expires: 0")] } else { headers };
         message.response(200, "OK", &headers, from)
     }
 }

@@ -38,14 +38,14 @@ async fn h1_h4_h5_the_first_call_starts_the_service_and_a_hold_registers() {
     assert!(registrar.requests().is_empty(), "H3: owning and reading cause no registration");
 
     assert_eq!(client.enable(id, Dict::new()).await.unwrap(), "registering");
-    client.until("ProfileStateChanged", "\"registered\"").await;
+    client.until("ProfileStateChanged", "-> registered").await;
     let requests = registrar.requests();
     assert_eq!(requests.len(), 2, "{}", registrar.transcript());
     assert!(!requests[0].message.has_credentials() && requests[1].message.has_credentials());
     assert_eq!(registrar.bindings(ALICE).len(), 1);
 
     assert!(client.disable(id).await.unwrap());
-    client.until("ProfileStateChanged", "\"unregistered\"").await;
+    client.until("ProfileStateChanged", "-> unregistered").await;
     assert_eq!(registrar.bindings(ALICE), [], "H5: the last hold to go de-registers");
     let last = registrar.requests().pop().unwrap();
     assert_eq!(last.message.expires(), 0);
@@ -67,8 +67,12 @@ async fn h2_users_counts_bus_names_not_tokens() {
     assert_eq!(one.users(id).await, 1);
     other.enable(id, Dict::new()).await.unwrap();
     assert_eq!(one.users(id).await, 2);
-    assert!(one.profile(id, "Disable", &token("second")).await.unwrap().body().deserialize::<bool>().unwrap());
-    assert!(!one.profile(id, "Disable", &token("second")).await.unwrap().body().deserialize::<bool>().unwrap());
+    assert!(
+        one.profile(id, "Disable", &token("second")).await.unwrap().body().deserialize::<bool>().unwrap()
+    );
+    assert!(
+        !one.profile(id, "Disable", &token("second")).await.unwrap().body().deserialize::<bool>().unwrap()
+    );
     assert_eq!(one.users(id).await, 2);
     one.disable(id).await.unwrap();
     assert_eq!(one.users(id).await, 1);
@@ -105,7 +109,13 @@ async fn h5_leave_and_the_end_of_the_name_are_the_same_as_disable() {
 
     let mut program = bus
         .command("busctl")
-        .args(["--system", "call", "org.sipprofiles", "/org/sipprofiles/profile/1", "org.sipprofiles.Profile1"])
+        .args([
+            "--system",
+            "call",
+            "org.sipprofiles",
+            "/org/sipprofiles/profile/1",
+            "org.sipprofiles.Profile1",
+        ])
         .args(["Enable", "a{sv}", "1", "wait", "u", "10"])
         .stdout(Stdio::null())
         .spawn()
@@ -118,7 +128,8 @@ async fn h5_leave_and_the_end_of_the_name_are_the_same_as_disable() {
 
 #[tokio::test]
 async fn h6_one_register_in_flight_and_what_is_wanted_is_read_at_its_answer() {
-    let registrar = Registrar::start(Behaviour { passwords: Default::default(), ..Behaviour::default() }).await;
+    let registrar =
+        Registrar::start(Behaviour { passwords: Default::default(), ..Behaviour::default() }).await;
     let bus = Bus::start(Options::default());
     let mut client = Client::connect(&bus).await;
     let id = client.create(alice(&registrar)).await.unwrap();
@@ -127,9 +138,10 @@ async fn h6_one_register_in_flight_and_what_is_wanted_is_read_at_its_answer() {
     registrar.until("the first REGISTER", |it| it.requests().len() == 1).await;
     client.disable(id).await.unwrap();
     registrar.until("the retransmission and the de-registration", |it| it.requests().len() == 3).await;
-    client.until("ProfileStateChanged", "\"unregistered\", ").await;
-    let states: Vec<_> = client.signals().into_iter().filter(|one| one.member == "ProfileStateChanged").collect();
-    assert!(!states.iter().any(|one| one.text.contains("\"registered\"")), "{states:#?}");
+    client.until("ProfileStateChanged", "-> unregistered").await;
+    let states: Vec<_> =
+        client.signals().into_iter().filter(|one| one.member == "ProfileStateChanged").collect();
+    assert!(!states.iter().any(|one| one.text.contains("-> registered")), "{states:#?}");
     assert_eq!(registrar.requests()[2].message.expires(), 0);
 }
 
@@ -161,7 +173,7 @@ async fn h8_force_disable_drops_every_hold_and_deregisters() {
     other.enable(id, Dict::new()).await.unwrap();
     one.forget();
     other.profile(id, "ForceDisable", &Dict::new()).await.unwrap();
-    one.until("ProfileStateChanged", "\"unregistered\", ").await;
+    one.until("ProfileStateChanged", "-> unregistered").await;
     assert_eq!(one.members().iter().filter(|member| *member == "ProfileForciblyDisabled").count(), 1);
     assert_eq!(one.users(id).await, 0);
     assert_eq!(registrar.bindings(ALICE), []);

@@ -37,9 +37,7 @@ pub enum Arrival<M> {
 
 impl<M> Default for Clients<M> {
     fn default() -> Self {
-        Self {
-            known: HashMap::new(),
-        }
+        Self { known: HashMap::new() }
     }
 }
 
@@ -48,8 +46,7 @@ impl<M> Clients<M> {
     pub fn arrived(&mut self, name: &Name, call: M) -> Arrival<M> {
         match self.known.get_mut(name) {
             None => {
-                self.known
-                    .insert(name.clone(), Client::Asking(VecDeque::from([call])));
+                self.known.insert(name.clone(), Client::Asking(VecDeque::from([call])));
                 Arrival::Ask
             }
             Some(Client::Asking(waiting)) if waiting.len() >= WAITING_CALLS => Arrival::Refuse(call),
@@ -57,14 +54,9 @@ impl<M> Clients<M> {
                 waiting.push_back(call);
                 Arrival::Waits
             }
-            Some(Client::Known { uid, pid }) => Arrival::Deliver(
-                Caller {
-                    name: name.clone(),
-                    uid: *uid,
-                    pid: *pid,
-                },
-                call,
-            ),
+            Some(Client::Known { uid, pid }) => {
+                Arrival::Deliver(Caller { name: name.clone(), uid: *uid, pid: *pid }, call)
+            }
         }
     }
 
@@ -76,11 +68,7 @@ impl<M> Clients<M> {
         let Some(Client::Asking(waiting)) = self.known.remove(name) else {
             return (None, VecDeque::new());
         };
-        let caller = identity.map(|(uid, pid)| Caller {
-            name: name.clone(),
-            uid,
-            pid,
-        });
+        let caller = identity.map(|(uid, pid)| Caller { name: name.clone(), uid, pid });
         if let Some(caller) = &caller {
             self.adopt(caller);
         }
@@ -100,10 +88,7 @@ impl<M> Clients<M> {
 
     /// Does no call wait?
     pub fn is_quiet(&self) -> bool {
-        !self
-            .known
-            .values()
-            .any(|client| matches!(client, Client::Asking(_)))
+        !self.known.values().any(|client| matches!(client, Client::Asking(_)))
     }
 }
 
@@ -123,15 +108,9 @@ mod tests {
         assert!(!clients.is_quiet());
         let (caller, calls) = clients.identified(&name(":1.1"), Some((1000, 42)));
         let caller = caller.unwrap();
-        assert_eq!(
-            (caller.uid, caller.pid, calls),
-            (1000, 42, VecDeque::from([1, 2]))
-        );
+        assert_eq!((caller.uid, caller.pid, calls), (1000, 42, VecDeque::from([1, 2])));
         assert!(clients.is_quiet());
-        assert!(matches!(
-            clients.arrived(&name(":1.1"), 3),
-            Arrival::Deliver(_, 3)
-        ));
+        assert!(matches!(clients.arrived(&name(":1.1"), 3), Arrival::Deliver(_, 3)));
     }
 
     #[test]
@@ -139,15 +118,9 @@ mod tests {
         let mut clients = Clients::default();
         clients.arrived(&name(":1.1"), 1);
         clients.gone(&name(":1.1"));
-        assert_eq!(
-            clients.identified(&name(":1.1"), Some((0, 1))),
-            (None, VecDeque::new())
-        );
+        assert_eq!(clients.identified(&name(":1.1"), Some((0, 1))), (None, VecDeque::new()));
         clients.arrived(&name(":1.2"), 1);
-        assert_eq!(
-            clients.identified(&name(":1.2"), None),
-            (None, VecDeque::from([1]))
-        );
+        assert_eq!(clients.identified(&name(":1.2"), None), (None, VecDeque::from([1])));
         assert_eq!(clients.arrived(&name(":1.2"), 2), Arrival::Ask);
     }
 

@@ -21,9 +21,7 @@ async fn ask<B>(connection: &Connection, member: &str, body: &B) -> Result<Messa
 where
     B: serde::Serialize + zbus::DynamicType,
 {
-    connection
-        .call_method(Some(DAEMON), DAEMON_PATH, Some(DAEMON), member, body)
-        .await
+    connection.call_method(Some(DAEMON), DAEMON_PATH, Some(DAEMON), member, body).await
 }
 
 /// Asks to be told of every name that goes.
@@ -51,11 +49,7 @@ pub async fn identify(connection: &Connection, name: &Name) -> Option<Caller> {
         Some(Variant::U32(number)) => Some(*number),
         _ => None,
     };
-    Some(Caller {
-        name: name.clone(),
-        uid: number("UnixUserID")?,
-        pid: number("ProcessID").unwrap_or(0),
-    })
+    Some(Caller { name: name.clone(), uid: number("UnixUserID")?, pid: number("ProcessID").unwrap_or(0) })
 }
 
 /// Takes the service's name; false when another process has it.
@@ -72,9 +66,7 @@ pub async fn release_name(connection: &Connection, name: &str) -> Result<()> {
 
 /// Asks the bus to start whoever serves `name`.
 pub async fn start_service(connection: &Connection, name: &str) -> Result<()> {
-    ask(connection, "StartServiceByName", &(name, 0u32))
-        .await
-        .map(drop)
+    ask(connection, "StartServiceByName", &(name, 0u32)).await.map(drop)
 }
 
 /// A message to ourselves through the bus: its arrival proves that every earlier call has been dispatched (L2).
@@ -83,8 +75,5 @@ pub async fn ping_self(connection: &Connection) -> Result<()> {
         return Ok(());
     };
     let peer = Some("org.freedesktop.DBus.Peer");
-    connection
-        .call_method(Some(own.as_str()), "/", peer, "Ping", &())
-        .await
-        .map(drop)
+    connection.call_method(Some(own.as_str()), "/", peer, "Ping", &()).await.map(drop)
 }

@@ -15,10 +15,7 @@ pub struct Fault {
 impl Fault {
     /// A fault of that name.
     pub fn new(name: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            name,
-            message: message.into(),
-        }
+        Self { name, message: message.into() }
     }
 
     /// The arguments are not of the signature `expected`.
@@ -53,10 +50,7 @@ impl Fault {
 
     /// No such object.
     pub fn object(path: &str) -> Self {
-        Self::new(
-            "org.freedesktop.DBus.Error.UnknownObject",
-            format!("There is no object {path}."),
-        )
+        Self::new("org.freedesktop.DBus.Error.UnknownObject", format!("There is no object {path}."))
     }
 
     /// Too many calls before the bus has said who calls.

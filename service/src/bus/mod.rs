@@ -127,17 +127,13 @@ impl Bus {
                 let identity = caller.map(|caller| (caller.uid, caller.pid));
                 let (caller, calls) = self.clients.identified(&name, identity);
                 match caller {
-                    Some(caller) => calls
-                        .into_iter()
-                        .map(|call| Incoming::Call(caller.clone(), call))
-                        .collect(),
+                    Some(caller) => {
+                        calls.into_iter().map(|call| Incoming::Call(caller.clone(), call)).collect()
+                    }
                     None => {
                         for call in calls {
                             let name = "org.freedesktop.DBus.Error.AccessDenied";
-                            self.refuse(
-                                &call,
-                                &Fault::new(name, "The bus does not say whose call this is."),
-                            );
+                            self.refuse(&call, &Fault::new(name, "The bus does not say whose call this is."));
                         }
                         VecDeque::new()
                     }
@@ -198,11 +194,7 @@ impl Bus {
             Ok((_, Request::Call(request, shape))) => {
                 self.last_ticket += 1;
                 self.owed.insert(self.last_ticket, Owed { call, shape });
-                Some(Command::Call {
-                    caller,
-                    call: request,
-                    ticket: self.last_ticket,
-                })
+                Some(Command::Call { caller, call: request, ticket: self.last_ticket })
             }
             Ok((_, Request::Ping | Request::MachineId)) => None,
         }
@@ -257,10 +249,9 @@ impl Bus {
     pub fn signal(&mut self, audience: &Audience, signal: &Signal) {
         let messages: Vec<_> = match audience {
             Audience::Everybody => vec![render::signal(signal, None, &self.wall)],
-            Audience::Sessions(names) => names
-                .iter()
-                .map(|name| render::signal(signal, Some(name), &self.wall))
-                .collect(),
+            Audience::Sessions(names) => {
+                names.iter().map(|name| render::signal(signal, Some(name), &self.wall)).collect()
+            }
         };
         for message in messages {
             match message {

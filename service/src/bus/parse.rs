@@ -77,11 +77,8 @@ pub enum RootProperty {
 
 impl RootProperty {
     /// All, in the contract's order.
-    pub const ALL: [RootProperty; 3] = [
-        RootProperty::Version,
-        RootProperty::SupportedTypes,
-        RootProperty::Features,
-    ];
+    pub const ALL: [RootProperty; 3] =
+        [RootProperty::Version, RootProperty::SupportedTypes, RootProperty::Features];
 
     /// The name on the bus.
     pub fn name(self) -> &'static str {
@@ -113,12 +110,7 @@ impl Node {
     /// The interfaces here besides Peer.
     fn interfaces(self) -> &'static [&'static str] {
         match self {
-            Node::Root => &[
-                names::REGISTRY_INTERFACE,
-                PROPERTIES,
-                OBJECT_MANAGER,
-                INTROSPECTABLE,
-            ],
+            Node::Root => &[names::REGISTRY_INTERFACE, PROPERTIES, OBJECT_MANAGER, INTROSPECTABLE],
             Node::Profile(_) => &[names::PROFILE_INTERFACE, PROPERTIES, INTROSPECTABLE],
             Node::Step(_) => &[INTROSPECTABLE],
         }
@@ -127,10 +119,7 @@ impl Node {
 
 /// Is this a call of Peer? Those are answered at any path and make nobody a session.
 pub fn is_peer(message: &Message) -> bool {
-    message
-        .header()
-        .interface()
-        .is_some_and(|interface| interface.as_str() == PEER)
+    message.header().interface().is_some_and(|interface| interface.as_str() == PEER)
 }
 
 /// Parses a call of Peer.
@@ -231,11 +220,9 @@ fn properties_call(node: Node, member: &str, message: &Message) -> Option<Result
                 .read::<(String, String)>("ss")
                 .and_then(|(interface, property)| get_property(node, &interface, &property)),
         ),
-        "GetAll" => Some(
-            arguments
-                .read::<String>("s")
-                .and_then(|interface| all_properties(node, &interface)),
-        ),
+        "GetAll" => {
+            Some(arguments.read::<String>("s").and_then(|interface| all_properties(node, &interface)))
+        }
         "Set" => Some(arguments.read::<(String, String, OwnedVariant)>("ssv").and_then(
             |(interface, property, _)| {
                 get_property(node, &interface, &property).and(Err(Fault::read_only(&property)))
@@ -249,9 +236,7 @@ fn get_property(node: Node, interface: &str, property: &str) -> Result<Request, 
     let unknown = || Fault::property(interface, property);
     match (node, interface) {
         (Node::Root, names::REGISTRY_INTERFACE | "") => {
-            let known = RootProperty::ALL
-                .into_iter()
-                .find(|known| known.name() == property);
+            let known = RootProperty::ALL.into_iter().find(|known| known.name() == property);
             let shape = Shape::RootProperty(known.ok_or_else(unknown)?);
             Ok(Request::Call(Call::RootProperties, shape))
         }
@@ -322,9 +307,5 @@ fn no_arguments(message: &Message, member: &str) -> Result<(), Fault> {
     if body.signature().to_string_no_parens().is_empty() {
         return Ok(());
     }
-    Err(Fault::arguments(
-        member,
-        "",
-        &body.signature().to_string_no_parens(),
-    ))
+    Err(Fault::arguments(member, "", &body.signature().to_string_no_parens()))
 }

@@ -24,10 +24,8 @@ pub fn reply(header: &Header<'_>, shape: Shape, reply: &Reply, wall: &Wall) -> R
     match (shape, reply) {
         (Shape::RootProperty(property), _) => message.build(&root_property(property)),
         (Shape::RootProperties, _) => {
-            let all: Dict<'_> = RootProperty::ALL
-                .into_iter()
-                .map(|known| (known.name(), root_property(known)))
-                .collect();
+            let all: Dict<'_> =
+                RootProperty::ALL.into_iter().map(|known| (known.name(), root_property(known))).collect();
             message.build(&all)
         }
         (Shape::NoProperties, _) => message.build(&Dict::new()),
@@ -47,17 +45,12 @@ pub fn reply(header: &Header<'_>, shape: Shape, reply: &Reply, wall: &Wall) -> R
         (_, Reply::Registration(None)) => message.build(&Dict::new()),
         (_, Reply::Registration(Some(binding))) => message.build(&registration(&binding.0, &binding.1, wall)),
         (_, Reply::Users(users)) => {
-            let users: Vec<_> = users
-                .iter()
-                .map(|(name, uid, pid)| (&**name, *uid, *pid))
-                .collect();
+            let users: Vec<_> = users.iter().map(|(name, uid, pid)| (&**name, *uid, *pid)).collect();
             message.build(&users)
         }
         (_, Reply::Faces(faces)) => {
-            let objects: BTreeMap<_, _> = faces
-                .iter()
-                .map(|face| (profile_path(face.id), interfaces(face, wall)))
-                .collect();
+            let objects: BTreeMap<_, _> =
+                faces.iter().map(|face| (profile_path(face.id), interfaces(face, wall))).collect();
             message.build(&objects)
         }
     }
@@ -96,18 +89,9 @@ pub fn signal(signal: &Signal, destination: Option<&str>, wall: &Wall) -> Result
         | Signal::ProfileUpdated(id)
         | Signal::ProfileRemoved(id)
         | Signal::ProfileForciblyDisabled(id) => message.build(&(*id, profile_path(*id))),
-        Signal::ProfileStateChanged {
-            profile,
-            state,
-            previous,
-            reason,
-        } => message.build(&(
-            *profile,
-            profile_path(*profile),
-            state.word(),
-            previous.word(),
-            reason.word(),
-        )),
+        Signal::ProfileStateChanged { profile, state, previous, reason } => {
+            message.build(&(*profile, profile_path(*profile), state.word(), previous.word(), reason.word()))
+        }
         Signal::ErrorOccurred(id, error) => message.build(&(
             *id,
             profile_path(*id),
@@ -125,11 +109,9 @@ fn address(signal: &Signal) -> (ObjectPath<'static>, &'static str, &'static str)
     const OBJECT_MANAGER: &str = "org.freedesktop.DBus.ObjectManager";
     let root = || ObjectPath::from_static_str_unchecked(names::ROOT_PATH);
     match signal {
-        Signal::PropertiesChanged(face, _) => (
-            profile_path(face.id),
-            "org.freedesktop.DBus.Properties",
-            "PropertiesChanged",
-        ),
+        Signal::PropertiesChanged(face, _) => {
+            (profile_path(face.id), "org.freedesktop.DBus.Properties", "PropertiesChanged")
+        }
         Signal::InterfacesAdded(_) => (root(), OBJECT_MANAGER, "InterfacesAdded"),
         Signal::InterfacesRemoved(_) => (root(), OBJECT_MANAGER, "InterfacesRemoved"),
         Signal::ProfileAdded(_) => (root(), names::REGISTRY_INTERFACE, "ProfileAdded"),
@@ -158,19 +140,13 @@ fn interface_names() -> Vec<&'static str> {
 }
 
 fn interfaces<'a>(face: &'a Face, wall: &Wall) -> BTreeMap<&'static str, Dict<'a>> {
-    let mut all: BTreeMap<_, _> = interface_names()
-        .into_iter()
-        .map(|name| (name, Dict::new()))
-        .collect();
+    let mut all: BTreeMap<_, _> = interface_names().into_iter().map(|name| (name, Dict::new())).collect();
     all.insert(names::PROFILE_INTERFACE, properties(face, &Property::ALL, wall));
     all
 }
 
 fn properties<'a>(face: &'a Face, which: &[Property], wall: &Wall) -> Dict<'a> {
-    which
-        .iter()
-        .map(|property| (property.name(), property_value(face, *property, wall)))
-        .collect()
+    which.iter().map(|property| (property.name(), property_value(face, *property, wall))).collect()
 }
 
 fn property_value<'a>(face: &'a Face, property: Property, wall: &Wall) -> Variant<'a> {
@@ -217,14 +193,8 @@ fn registration<'a>(binding: &'a Binding, instance: &'a str, wall: &Wall) -> Dic
         ("last-confirmed", Variant::from(wall.unix(binding.last_confirmed))),
         ("service-route", Variant::from(binding.service_route.clone())),
         ("path", Variant::from(binding.path.clone())),
-        (
-            "public-gruu",
-            Variant::from(binding.public_gruu.as_deref().unwrap_or_default()),
-        ),
-        (
-            "temporary-gruu",
-            Variant::from(binding.temporary_gruu.as_deref().unwrap_or_default()),
-        ),
+        ("public-gruu", Variant::from(binding.public_gruu.as_deref().unwrap_or_default())),
+        ("temporary-gruu", Variant::from(binding.temporary_gruu.as_deref().unwrap_or_default())),
         ("instance", Variant::from(instance)),
         ("other-bindings", Variant::from(binding.other_bindings.clone())),
         ("keep-alive", Variant::from(keep_alive)),

@@ -11,9 +11,7 @@ pub type Dict<'a> = BTreeMap<&'a str, Variant<'a>>;
 
 /// An `a{sv}` that came in. Nested variants are taken as what they hold.
 pub fn values(dict: BTreeMap<String, OwnedVariant>) -> Values {
-    dict.into_iter()
-        .map(|(key, variant)| (key, value(&variant)))
-        .collect()
+    dict.into_iter().map(|(key, variant)| (key, value(&variant))).collect()
 }
 
 fn value(variant: &Variant<'_>) -> Value {
@@ -47,10 +45,7 @@ fn text(variant: &Variant<'_>) -> Option<String> {
 
 /// Settings as they go out. Numbers are `u`: no setting holds another.
 pub fn dict(values: &Values) -> Dict<'_> {
-    values
-        .iter()
-        .filter_map(|(key, value)| Some((key.as_str(), variant(value)?)))
-        .collect()
+    values.iter().filter_map(|(key, value)| Some((key.as_str(), variant(value)?))).collect()
 }
 
 fn variant(value: &Value) -> Option<Variant<'_>> {

@@ -13,9 +13,7 @@ impl Wall {
     /// The wall clock shows `unix_millis` (milliseconds of Unix time) at `now`.
     pub fn new(now: Moment, unix_millis: i64) -> Self {
         let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
-        Self {
-            ahead_millis: unix_millis.saturating_sub(now),
-        }
+        Self { ahead_millis: unix_millis.saturating_sub(now) }
     }
 
     /// `moment` in Unix seconds.

@@ -62,20 +62,14 @@ pub struct Lingering {
 impl Exit {
     /// The service stays `idle_timeout` after nobody needs it any more.
     pub fn new(idle_timeout: Duration) -> Self {
-        Self {
-            idle_timeout,
-            phase: Phase::Serving { idle_since: None },
-            proved: false,
-        }
+        Self { idle_timeout, phase: Phase::Serving { idle_since: None }, proved: false }
     }
 
     /// The system wants the service to end (SIGTERM). While draining, that goes on (L2).
     pub fn terminate(&mut self, now: Moment) -> Step {
         match self.phase {
             Phase::Serving { .. } => {
-                self.phase = Phase::Farewell {
-                    until: now + FAREWELL,
-                };
+                self.phase = Phase::Farewell { until: now + FAREWELL };
                 Step::Farewell
             }
             _ => Step::Serve,
@@ -95,9 +89,7 @@ impl Exit {
             Phase::Farewell { .. } => self.drain(),
             Phase::Draining if self.proved && !lingering.busy => {
                 self.phase = Phase::Over;
-                Step::Leave {
-                    successor: lingering.needed,
-                }
+                Step::Leave { successor: lingering.needed }
             }
             Phase::Draining | Phase::Over => Step::Serve,
         }
@@ -109,9 +101,7 @@ impl Exit {
             return Step::Serve;
         }
         let since = idle_since.unwrap_or(now);
-        self.phase = Phase::Serving {
-            idle_since: Some(since),
-        };
+        self.phase = Phase::Serving { idle_since: Some(since) };
         if now.since(since) < self.idle_timeout {
             return Step::Serve;
         }
@@ -137,24 +127,10 @@ impl Exit {
 mod tests {
     use super::*;
 
-    const NOTHING: Lingering = Lingering {
-        needed: false,
-        busy: false,
-        registered: false,
-    };
-    const NEEDED: Lingering = Lingering {
-        needed: true,
-        ..NOTHING
-    };
-    const BUSY: Lingering = Lingering {
-        busy: true,
-        ..NOTHING
-    };
-    const REGISTERED: Lingering = Lingering {
-        needed: true,
-        busy: false,
-        registered: true,
-    };
+    const NOTHING: Lingering = Lingering { needed: false, busy: false, registered: false };
+    const NEEDED: Lingering = Lingering { needed: true, ..NOTHING };
+    const BUSY: Lingering = Lingering { busy: true, ..NOTHING };
+    const REGISTERED: Lingering = Lingering { needed: true, busy: false, registered: true };
 
     fn at(seconds: u64) -> Moment {
         Moment::from_millis(seconds * 1000)

@@ -77,19 +77,17 @@ impl Standing {
     }
 
     fn lines(&self) -> impl Iterator<Item = Line> + '_ {
-        let sessions = self.sessions.iter().map(|(name, uid)| Line::Session {
-            name: name.clone(),
-            uid: *uid,
-        });
+        let sessions =
+            self.sessions.iter().map(|(name, uid)| Line::Session { name: name.clone(), uid: *uid });
         let holds = self.holds.iter().map(|(name, profile, token)| Line::Hold {
             name: name.clone(),
             profile: *profile,
             token: token.clone(),
         });
-        let memories = self.memories.iter().map(|(profile, memory)| Line::Memory {
-            profile: *profile,
-            memory: Box::new(memory.clone()),
-        });
+        let memories = self
+            .memories
+            .iter()
+            .map(|(profile, memory)| Line::Memory { profile: *profile, memory: Box::new(memory.clone()) });
         sessions.chain(holds).chain(memories)
     }
 
@@ -101,23 +99,10 @@ impl Standing {
 impl From<&Note> for Line {
     fn from(note: &Note) -> Line {
         match note.clone() {
-            Note::SessionAdded(name, uid) => Line::Session {
-                name: name.to_string(),
-                uid,
-            },
-            Note::SessionGone(name) => Line::SessionGone {
-                name: name.to_string(),
-            },
-            Note::HoldAdded(name, profile, token) => Line::Hold {
-                name: name.to_string(),
-                profile,
-                token,
-            },
-            Note::HoldGone(name, profile, token) => Line::HoldGone {
-                name: name.to_string(),
-                profile,
-                token,
-            },
+            Note::SessionAdded(name, uid) => Line::Session { name: name.to_string(), uid },
+            Note::SessionGone(name) => Line::SessionGone { name: name.to_string() },
+            Note::HoldAdded(name, profile, token) => Line::Hold { name: name.to_string(), profile, token },
+            Note::HoldGone(name, profile, token) => Line::HoldGone { name: name.to_string(), profile, token },
             Note::Memory(profile, memory) => Line::Memory { profile, memory },
             Note::MemoryGone(profile) => Line::MemoryGone { profile },
         }
@@ -146,36 +131,17 @@ impl Journal {
     /// another bus (its GUID) only what is known of registrations: bus names mean other clients there.
     pub fn open(dir: &Path, boot: &str, bus: &str) -> Result<(Self, Standing), JournalError> {
         let path = dir.join("journal");
-        let at = |cause| JournalError {
-            path: path.clone(),
-            cause,
-        };
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .map_err(at)?;
+        let at = |cause| JournalError { path: path.clone(), cause };
+        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at)?;
         let standing = match fs::read(&path) {
             Ok(text) => replay(&text, boot, bus),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Standing::default(),
             Err(cause) => return Err(at(cause)),
         };
-        let head = Line::Journal {
-            boot: boot.to_owned(),
-            bus: bus.to_owned(),
-        };
+        let head = Line::Journal { boot: boot.to_owned(), bus: bus.to_owned() };
         let file = write_anew(&path, &head, &standing).map_err(at)?;
         let lines = standing.len();
-        Ok((
-            Self {
-                path,
-                file,
-                head,
-                standing: standing.clone(),
-                lines,
-            },
-            standing,
-        ))
+        Ok((Self { path, file, head, standing: standing.clone(), lines }, standing))
     }
 
     /// Notes one change.
@@ -187,10 +153,7 @@ impl Journal {
         if result.is_err() || self.lines > 2 * self.standing.len() + SLACK {
             // A line that was written in part must not be followed by others.
             let anew = write_anew(&self.path, &self.head, &self.standing);
-            self.file = anew.map_err(|cause| JournalError {
-                path: self.path.clone(),
-                cause,
-            })?;
+            self.file = anew.map_err(|cause| JournalError { path: self.path.clone(), cause })?;
             self.lines = self.standing.len();
         }
         Ok(())
@@ -200,18 +163,13 @@ impl Journal {
     pub fn forget_dead(&mut self, lives: impl Fn(&str) -> bool) -> Result<(), JournalError> {
         self.standing.sessions.retain(|name, _| lives(name));
         let sessions = &self.standing.sessions;
-        self.standing
-            .holds
-            .retain(|(name, ..)| sessions.contains_key(name));
+        self.standing.holds.retain(|(name, ..)| sessions.contains_key(name));
         self.write_anew()
     }
 
     fn write_anew(&mut self) -> Result<(), JournalError> {
         let anew = write_anew(&self.path, &self.head, &self.standing);
-        self.file = anew.map_err(|cause| JournalError {
-            path: self.path.clone(),
-            cause,
-        })?;
+        self.file = anew.map_err(|cause| JournalError { path: self.path.clone(), cause })?;
         self.lines = self.standing.len();
         Ok(())
     }
@@ -231,11 +189,7 @@ fn write_anew(path: &Path, head: &Line, standing: &Standing) -> io::Result<File>
         text.push(b'\n');
     }
     let _ = fs::remove_file(&beside);
-    let mut file = OpenOptions::new()
-        .append(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&beside)?;
+    let mut file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&beside)?;
     file.write_all(&text)?;
     fs::rename(&beside, path)?;
     Ok(file)
@@ -245,20 +199,11 @@ fn write_anew(path: &Path, head: &Line, standing: &Standing) -> io::Result<File>
 fn replay(text: &[u8], boot: &str, bus: &str) -> Standing {
     let mut standing = Standing::default();
     let mut same_bus = false;
-    let whole = text
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |last| last + 1);
+    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
     for (number, line) in text[..whole].split(|byte| *byte == b'\n').enumerate() {
         let line = serde_json::from_slice::<Line>(line);
         match (number, line) {
-            (
-                0,
-                Ok(Line::Journal {
-                    boot: its_boot,
-                    bus: its_bus,
-                }),
-            ) if its_boot == boot => {
+            (0, Ok(Line::Journal { boot: its_boot, bus: its_bus })) if its_boot == boot => {
                 same_bus = its_bus == bus;
             }
             (0, _) => return Standing::default(),
@@ -283,12 +228,7 @@ mod tests {
     fn note() -> impl Strategy<Value = Note> {
         let name = || (0..3u8).prop_map(|n| Name::from(format!(":1.{n}")));
         let token = || prop_oneof![Just(String::new()), Just(String::from("a\"\\é"))];
-        let memory = |forced_off| {
-            Box::new(ProfileMemory {
-                forced_off,
-                ..ProfileMemory::default()
-            })
-        };
+        let memory = |forced_off| Box::new(ProfileMemory { forced_off, ..ProfileMemory::default() });
         prop_oneof![
             (name(), 0..2u32).prop_map(|(name, uid)| Note::SessionAdded(name, uid)),
             name().prop_map(Note::SessionGone),
@@ -361,14 +301,7 @@ mod tests {
         ];
         written(dir.path(), &notes);
         let (_, standing) = Journal::open(dir.path(), "boot", "another bus").unwrap();
-        assert_eq!(
-            (
-                standing.sessions.len(),
-                standing.holds.len(),
-                standing.memories.len()
-            ),
-            (0, 0, 1)
-        );
+        assert_eq!((standing.sessions.len(), standing.holds.len(), standing.memories.len()), (0, 0, 1));
         written(dir.path(), &notes);
         let (_, standing) = Journal::open(dir.path(), "another boot", "bus").unwrap();
         assert_eq!(standing, Standing::default());

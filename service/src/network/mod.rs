@@ -41,10 +41,7 @@ impl NetworkWatch {
     pub fn start() -> io::Result<Self> {
         let mut socket = TokioSocket::new(NETLINK_ROUTE)?;
         socket.socket_mut().bind(&SocketAddr::new(0, GROUPS))?;
-        Ok(Self {
-            socket,
-            pending: None,
-        })
+        Ok(Self { socket, pending: None })
     }
 
     /// Resolves when something has changed, once it has come to rest. Cancel-safe.

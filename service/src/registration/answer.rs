@@ -66,16 +66,9 @@ impl Registration {
 
     /// 401 and 407 (RFC 3261 §22, RFC 7616, RFC 8760).
     fn challenged(&mut self, response: &Response, turn: &mut Turn<'_>) {
-        let farewell = self
-            .attempt
-            .as_ref()
-            .is_some_and(|attempt| attempt.deadline.is_some());
+        let farewell = self.attempt.as_ref().is_some_and(|attempt| attempt.deadline.is_some());
         let proxy = response.status == 407;
-        let header = if proxy {
-            "Proxy-Authenticate"
-        } else {
-            "WWW-Authenticate"
-        };
+        let header = if proxy { "Proxy-Authenticate" } else { "WWW-Authenticate" };
         let challenges = challenge::usable(response.all(header));
         let settings = match &self.attempt {
             Some(attempt) => attempt.settings.clone(),
@@ -88,16 +81,9 @@ impl Registration {
             });
         }
         let fits = |realm: &String| settings.realm.as_ref().is_none_or(|only| only == realm);
-        let Some(_) = settings
-            .password
-            .as_ref()
-            .filter(|_| challenges.iter().all(|one| fits(&one.realm)))
+        let Some(_) = settings.password.as_ref().filter(|_| challenges.iter().all(|one| fits(&one.realm)))
         else {
-            let other = challenges
-                .iter()
-                .map(|one| &one.realm)
-                .find(|realm| !fits(realm))
-                .cloned();
+            let other = challenges.iter().map(|one| &one.realm).find(|realm| !fits(realm)).cloned();
             return self.farewell_or(farewell, turn, |machine, turn| {
                 machine.no_secret(response, other.as_deref(), turn);
             });
@@ -111,12 +97,7 @@ impl Registration {
                 .find(|login| login.proxy == proxy && login.challenge.realm == challenge.realm)
             {
                 None => {
-                    self.logins.push(Login {
-                        proxy,
-                        challenge,
-                        count: 0,
-                        worked: false,
-                    });
+                    self.logins.push(Login { proxy, challenge, count: 0, worked: false });
                     again = true;
                 }
                 Some(login) if challenge.stale || login.worked => {
@@ -139,9 +120,7 @@ impl Registration {
         if again && (!farewell || self.first_challenge_of_farewell()) {
             return self.send_again(turn);
         }
-        self.farewell_or(farewell, turn, |machine, turn| {
-            machine.password_refused(response, turn)
-        });
+        self.farewell_or(farewell, turn, |machine, turn| machine.password_refused(response, turn));
     }
 
     /// A de-registration answers one challenge (E12).
@@ -159,10 +138,7 @@ impl Registration {
         turn: &mut Turn<'_>,
         otherwise: impl FnOnce(&mut Self, &mut Turn<'_>),
     ) {
-        let stray = matches!(
-            self.attempt.as_ref().map(|a| &a.purpose),
-            Some(Purpose::RemoveStray(_))
-        );
+        let stray = matches!(self.attempt.as_ref().map(|a| &a.purpose), Some(Purpose::RemoveStray(_)));
         if farewell {
             self.deregistered(turn);
         } else if stray {
@@ -201,9 +177,7 @@ impl Registration {
 
     /// 423: again with what the server wants at least (RFC 3261 §10.2.8).
     fn too_brief(&mut self, response: &Response, turn: &mut Turn<'_>) {
-        let least = response
-            .number("Min-Expires")
-            .and_then(|least| u32::try_from(least).ok());
+        let least = response.number("Min-Expires").and_then(|least| u32::try_from(least).ok());
         let asked = self.attempt.as_ref().map_or(0, |attempt| attempt.asked);
         match least.filter(|least| *least > asked) {
             Some(least) if self.concede() => {
@@ -243,9 +217,7 @@ impl Registration {
 
     /// 301, 302: the Contact is the next hop (RFC 3261 §8.1.3.4).
     fn redirected(&mut self, response: &Response, turn: &mut Turn<'_>) {
-        let usable = matches!(response.status, 301 | 302)
-            .then(|| self.redirection(response))
-            .flatten();
+        let usable = matches!(response.status, 301 | 302).then(|| self.redirection(response)).flatten();
         let Some(attempt) = &mut self.attempt else { return };
         attempt.redirects += 1;
         match usable {
@@ -267,11 +239,7 @@ impl Registration {
             let known = matches!(transport.as_deref(), None | Some("udp" | "tcp" | "tls"));
             (known && (is_tls || !secure)).then(|| Hop {
                 uri: uri.domain_only(false).with_transport_of(&uri),
-                transport: if is_tls {
-                    TransportChoice::Tls
-                } else {
-                    self.settings.transport()
-                },
+                transport: if is_tls { TransportChoice::Tls } else { self.settings.transport() },
             })
         })
     }
@@ -281,11 +249,7 @@ impl Registration {
         let error = error_of(ErrorKind::Server, response, Stage::Sip, turn.now);
         let after = response.number("Retry-After");
         if let Some(attempt) = &mut self.attempt {
-            let reason = if after.is_some() {
-                Reason::Server
-            } else {
-                Reason::Backoff
-            };
+            let reason = if after.is_some() { Reason::Server } else { Reason::Backoff };
             attempt.note_failure(reason, error);
             if let Some(after) = after {
                 attempt.retry_after = Some(attempt.retry_after.map_or(after, |other| other.min(after)));
@@ -425,10 +389,7 @@ impl Registration {
 }
 
 fn purpose_is_farewell(machine: &Registration) -> bool {
-    machine
-        .attempt
-        .as_ref()
-        .is_some_and(|attempt| attempt.purpose != Purpose::Register)
+    machine.attempt.as_ref().is_some_and(|attempt| attempt.purpose != Purpose::Register)
 }
 
 fn error_of(kind: ErrorKind, response: &Response, stage: Stage, now: crate::moment::Moment) -> LastError {
@@ -452,11 +413,5 @@ fn error_saying(
 ) -> LastError {
     let Target { host, .. } = &response.server;
     let message = format!("{host} ({}) {message}.", response.server);
-    LastError {
-        kind,
-        code: response.status,
-        message,
-        stage,
-        at: now,
-    }
+    LastError { kind, code: response.status, message, stage, at: now }
 }

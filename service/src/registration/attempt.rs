@@ -177,11 +177,7 @@ impl Registration {
 
     /// The next target, a fresh look at the name, or the end of the attempt.
     pub(super) fn try_next(&mut self, turn: &mut Turn<'_>) {
-        if self
-            .attempt
-            .as_ref()
-            .is_some_and(|attempt| attempt.purpose == Purpose::Deregister)
-        {
+        if self.attempt.as_ref().is_some_and(|attempt| attempt.purpose == Purpose::Deregister) {
             return self.deregistered(turn);
         }
         // H6: nobody wants it any more, and nothing is at the registrar that we know of.
@@ -211,11 +207,7 @@ impl Registration {
         attempt.asked = self.asked_expires(&attempt);
         let request = Box::new(self.request(&attempt, &target, turn));
         self.attempt = Some(attempt);
-        turn.out.push(Output::Send {
-            attempt: id,
-            target,
-            request,
-        });
+        turn.out.push(Output::Send { attempt: id, target, request });
     }
 
     /// Sends the request again to the server that just answered.
@@ -228,10 +220,7 @@ impl Registration {
 
     fn asked_expires(&self, attempt: &Attempt) -> u32 {
         match attempt.purpose {
-            Purpose::Register => attempt
-                .settings
-                .expires()
-                .max(self.learnt.min_expires.unwrap_or(0)),
+            Purpose::Register => attempt.settings.expires().max(self.learnt.min_expires.unwrap_or(0)),
             Purpose::Deregister | Purpose::RemoveStray(_) => 0,
         }
     }
@@ -239,13 +228,7 @@ impl Registration {
     fn request(&mut self, attempt: &Attempt, target: &Target, turn: &mut Turn<'_>) -> Request {
         let settings = attempt.settings.clone();
         let uri = settings.request_uri().to_string();
-        let supported = |option: &str| {
-            !self
-                .learnt
-                .refused_options
-                .iter()
-                .any(|refused| refused == option)
-        };
+        let supported = |option: &str| !self.learnt.refused_options.iter().any(|refused| refused == option);
         let outbound = supported("outbound");
         let mut contact_params = vec![format!("+sip.instance=\"<urn:uuid:{}>\"", self.identity.instance)];
         if outbound {
@@ -264,10 +247,7 @@ impl Registration {
         }
 
         let mut headers = vec![(String::from("Expires"), attempt.asked.to_string())];
-        let options: Vec<_> = ["path", "outbound", "gruu"]
-            .into_iter()
-            .filter(|tag| supported(tag))
-            .collect();
+        let options: Vec<_> = ["path", "outbound", "gruu"].into_iter().filter(|tag| supported(tag)).collect();
         if !options.is_empty() {
             headers.push((String::from("Supported"), options.join(", ")));
         }
@@ -307,21 +287,9 @@ impl Registration {
         let user = settings.auth_user();
         let header = |login: &mut Login| {
             login.count = login.count.saturating_add(1);
-            let name = if login.proxy {
-                "Proxy-Authorization"
-            } else {
-                "Authorization"
-            };
-            let login_now = digest::Login {
-                user: &user,
-                password,
-                uri,
-                count: login.count,
-            };
-            (
-                name.to_owned(),
-                digest::credentials(&login.challenge, &login_now, turn.rng),
-            )
+            let name = if login.proxy { "Proxy-Authorization" } else { "Authorization" };
+            let login_now = digest::Login { user: &user, password, uri, count: login.count };
+            (name.to_owned(), digest::credentials(&login.challenge, &login_now, turn.rng))
         };
         self.logins.iter_mut().map(header).collect()
     }
@@ -334,11 +302,7 @@ impl Registration {
             .as_ref()
             .is_some_and(|flow| flow.server == response.server && flow.local == response.local);
         if !same {
-            let flow = Flow {
-                server: response.server.clone(),
-                local: response.local,
-                outside: None,
-            };
+            let flow = Flow { server: response.server.clone(), local: response.local, outside: None };
             self.flow = Some(flow);
         }
         self.learnt.server = Some(response.server.clone());
@@ -364,19 +328,13 @@ impl Attempt {
 }
 
 fn timeout_millis(attempt: &Attempt, now: Moment) -> u64 {
-    let patience = attempt
-        .deadline
-        .map_or(timing::PATIENCE, |deadline| deadline.since(now));
+    let patience = attempt.deadline.map_or(timing::PATIENCE, |deadline| deadline.since(now));
     u64::try_from(patience.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// An outbound proxy as a loose Route (RFC 3261 §8.1.2, §16.4).
 fn route(proxy: &crate::settings::SipUri) -> String {
-    if proxy.param("lr").is_some() {
-        format!("<{proxy}>")
-    } else {
-        format!("<{proxy};lr>")
-    }
+    if proxy.param("lr").is_some() { format!("<{proxy}>") } else { format!("<{proxy};lr>") }
 }
 
 impl Failure {

@@ -44,10 +44,7 @@ impl Qop {
 /// (RFC 8760 §2.3). Unknown schemes and algorithms are skipped.
 pub fn usable<'a>(values: impl Iterator<Item = &'a str>) -> Vec<Challenge> {
     let mut chosen: Vec<Challenge> = Vec::new();
-    for challenge in values
-        .flat_map(schemes)
-        .filter_map(|(scheme, params)| digest(scheme, &params))
-    {
+    for challenge in values.flat_map(schemes).filter_map(|(scheme, params)| digest(scheme, &params)) {
         if !chosen.iter().any(|other| other.realm == challenge.realm) {
             chosen.push(challenge);
         }
@@ -58,10 +55,7 @@ pub fn usable<'a>(values: impl Iterator<Item = &'a str>) -> Vec<Challenge> {
 /// The value of `nextnonce` in Authentication-Info.
 pub fn next_nonce(value: &str) -> Option<String> {
     let params = params(value);
-    params
-        .into_iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case("nextnonce"))
-        .map(|(_, value)| value)
+    params.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("nextnonce")).map(|(_, value)| value)
 }
 
 type Params = Vec<(String, String)>;
@@ -71,10 +65,7 @@ fn digest(scheme: &str, params: &Params) -> Option<Challenge> {
         return None;
     }
     let find = |name: &str| {
-        params
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.clone())
+        params.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone())
     };
     let algorithm_text = find("algorithm");
     let algorithm = match &algorithm_text {
@@ -84,10 +75,7 @@ fn digest(scheme: &str, params: &Params) -> Option<Challenge> {
     let qop = match find("qop") {
         None => None,
         Some(list) => {
-            let offers = |word: &str| {
-                list.split(',')
-                    .any(|offer| offer.trim().eq_ignore_ascii_case(word))
-            };
+            let offers = |word: &str| list.split(',').any(|offer| offer.trim().eq_ignore_ascii_case(word));
             Some(if offers("auth") {
                 Qop::Auth
             } else if offers("auth-int") {
@@ -136,10 +124,7 @@ fn params(text: &str) -> Params {
             let (name, value) = piece.split_once('=')?;
             let value = value.trim();
             // RFC 7616 §3.4 hashes the characters between the quotes as they are, escapes included.
-            let plain = value
-                .strip_prefix('"')
-                .and_then(|rest| rest.strip_suffix('"'))
-                .unwrap_or(value);
+            let plain = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
             Some((name.trim().to_owned(), plain.to_owned()))
         })
         .collect()

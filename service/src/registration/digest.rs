@@ -23,10 +23,7 @@ enum Hash {
 
 impl Algorithm {
     /// What a challenge without `algorithm` means.
-    pub const MD5: Algorithm = Algorithm {
-        hash: Hash::Md5,
-        session: false,
-    };
+    pub const MD5: Algorithm = Algorithm { hash: Hash::Md5, session: false };
 
     /// The algorithm of that name; `None` for one we do not have.
     pub fn parse(text: &str) -> Option<Self> {
@@ -75,15 +72,7 @@ pub fn credentials(challenge: &Challenge, login: &Login<'_>, rng: &mut dyn rand:
 }
 
 fn credentials_with(challenge: &Challenge, login: &Login<'_>, cnonce: &str) -> String {
-    let Challenge {
-        realm,
-        nonce,
-        opaque,
-        algorithm,
-        algorithm_text,
-        qop,
-        ..
-    } = challenge;
+    let Challenge { realm, nonce, opaque, algorithm, algorithm_text, qop, .. } = challenge;
     let user = quote(login.user);
     let response = response(challenge, login, &user, "REGISTER", cnonce);
     let mut value = format!(
@@ -106,13 +95,7 @@ fn credentials_with(challenge: &Challenge, login: &Login<'_>, cnonce: &str) -> S
 }
 
 fn response(challenge: &Challenge, login: &Login<'_>, user: &str, method: &str, cnonce: &str) -> String {
-    let Challenge {
-        realm,
-        nonce,
-        algorithm,
-        qop,
-        ..
-    } = challenge;
+    let Challenge { realm, nonce, algorithm, qop, .. } = challenge;
     let mut secret = algorithm.hex(&format!("{user}:{realm}:{}", login.password.reveal()));
     if algorithm.session {
         secret = algorithm.hex(&format!("{secret}:{nonce}:{cnonce}"));

@@ -15,10 +15,7 @@ impl Registration {
     pub(super) fn granted(&mut self, response: &Response, rewritten: bool, turn: &mut Turn<'_>) {
         self.note_success(response);
         let contacts = response.list("Contact");
-        let contacts: Vec<_> = contacts
-            .iter()
-            .filter_map(|value| NameAddr::parse(value))
-            .collect();
+        let contacts: Vec<_> = contacts.iter().filter_map(|value| NameAddr::parse(value)).collect();
         let expires_header = response.first("Expires");
         if contacts.is_empty() && expires_header.is_none() {
             let message = "accepts the registration without saying what it registered";
@@ -59,10 +56,7 @@ impl Registration {
         for login in &mut self.logins {
             login.worked = true;
         }
-        for (header, proxy) in [
-            ("Authentication-Info", false),
-            ("Proxy-Authentication-Info", true),
-        ] {
+        for (header, proxy) in [("Authentication-Info", false), ("Proxy-Authentication-Info", true)] {
             let Some(nonce) = response.first(header).and_then(challenge::next_nonce) else {
                 continue;
             };
@@ -81,28 +75,19 @@ impl Registration {
     ) -> Option<&'c NameAddr<'a>> {
         let instance = format!("<urn:uuid:{}>", self.identity.instance);
         let is_instance = |contact: &&NameAddr<'_>| {
-            contact
-                .param("+sip.instance")
-                .is_some_and(|theirs| theirs.eq_ignore_ascii_case(&instance))
+            contact.param("+sip.instance").is_some_and(|theirs| theirs.eq_ignore_ascii_case(&instance))
         };
         let by_instance = contacts
             .iter()
             .find(|contact| is_instance(contact) && contact.param("reg-id").is_none_or(|id| id == "1"));
         by_instance
-            .or_else(|| {
-                contacts
-                    .iter()
-                    .find(|contact| same_uri(contact.uri, &response.contact))
-            })
+            .or_else(|| contacts.iter().find(|contact| same_uri(contact.uri, &response.contact)))
             .or_else(|| contacts.iter().find(|contact| self.has_our_token(contact)))
     }
 
     fn has_our_token(&self, contact: &NameAddr<'_>) -> bool {
-        let user = contact
-            .uri
-            .split_once(':')
-            .and_then(|(_, rest)| rest.split_once('@'))
-            .map(|(user, _)| user);
+        let user =
+            contact.uri.split_once(':').and_then(|(_, rest)| rest.split_once('@')).map(|(user, _)| user);
         user == Some(self.identity.token.as_str())
     }
 
@@ -126,20 +111,14 @@ impl Registration {
     ) -> Box<Binding> {
         let uris = |name: &str| -> Vec<String> {
             let values = response.list(name);
-            values
-                .iter()
-                .filter_map(|value| NameAddr::parse(value))
-                .map(|one| one.uri.to_owned())
-                .collect()
+            values.iter().filter_map(|value| NameAddr::parse(value)).map(|one| one.uri.to_owned()).collect()
         };
         let mut aors = uris("P-Associated-URI");
         if aors.is_empty() {
             aors.push(self.settings.aor.to_string());
         }
         let gruu = |name: &str| ours.and_then(|ours| ours.param(name)).map(str::to_owned);
-        let others = contacts
-            .iter()
-            .filter(|contact| !ours.is_some_and(|ours| std::ptr::eq(ours, *contact)));
+        let others = contacts.iter().filter(|contact| !ours.is_some_and(|ours| std::ptr::eq(ours, *contact)));
         Box::new(Binding {
             contact: response.contact.clone(),
             aors,
@@ -156,9 +135,7 @@ impl Registration {
                 .map(|contact| contact.uri.to_owned())
                 .collect(),
             keep_alive: false,
-            flow_timer: response
-                .number("Flow-Timer")
-                .and_then(|seconds| u32::try_from(seconds).ok()),
+            flow_timer: response.number("Flow-Timer").and_then(|seconds| u32::try_from(seconds).ok()),
         })
     }
 
@@ -174,15 +151,9 @@ impl Registration {
         self.last_error = None;
         self.needs_secret = false;
         // The server sees us elsewhere than this Contact says: one more REGISTER with the right one.
-        let pause = if rewritten {
-            std::time::Duration::ZERO
-        } else {
-            timing::refresh_after(granted, turn.rng)
-        };
-        self.phase = Phase::Registered {
-            degraded: false,
-            next: turn.now + pause,
-        };
+        let pause =
+            if rewritten { std::time::Duration::ZERO } else { timing::refresh_after(granted, turn.rng) };
+        self.phase = Phase::Registered { degraded: false, next: turn.now + pause };
         self.keep_alive_as_set(turn);
     }
 
@@ -214,18 +185,12 @@ impl Registration {
         if let Some(attempt) = &mut self.attempt {
             attempt.note_failure(Reason::Backoff, error);
         }
-        if self.wanted {
-            self.attempt_failed(turn)
-        } else {
-            self.rest(turn)
-        }
+        if self.wanted { self.attempt_failed(turn) } else { self.rest(turn) }
     }
 }
 
 fn granted_seconds(text: &str) -> u32 {
-    leading_number(text)
-        .and_then(|seconds| u32::try_from(seconds).ok())
-        .unwrap_or(MALFORMED)
+    leading_number(text).and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(MALFORMED)
 }
 
 /// Equal as text, but for the case of scheme, host and parameters: a registrar gives a Contact back as it was.

@@ -15,10 +15,7 @@ impl Response {
 
     /// The first value of the header `name`.
     pub(super) fn first(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
     /// A whole number in front of the header's value; comments and parameters behind it are tolerated.
@@ -28,10 +25,7 @@ impl Response {
 
     /// The comma-separated values of all headers `name`.
     pub(super) fn list(&self, name: &str) -> Vec<String> {
-        self.all(name)
-            .flat_map(|value| split(value, ','))
-            .map(str::to_owned)
-            .collect()
+        self.all(name).flat_map(|value| split(value, ',')).map(str::to_owned).collect()
     }
 
     /// Where the server saw the request come from: `received` and `rport` of the topmost Via (RFC 3581).
@@ -42,10 +36,7 @@ impl Response {
         let received =
             param(&params, "received").and_then(|text| text.trim_matches(['[', ']']).parse::<IpAddr>().ok());
         let port = param(&params, "rport").and_then(|text| text.parse::<u16>().ok());
-        let address = SocketAddr::new(
-            received.unwrap_or(self.local.ip()),
-            port.unwrap_or(self.local.port()),
-        );
+        let address = SocketAddr::new(received.unwrap_or(self.local.ip()), port.unwrap_or(self.local.port()));
         let ip = address.ip();
         let fits = address.port() != 0
             && !ip.is_unspecified()
@@ -59,9 +50,7 @@ impl Response {
 /// Digits in front of `text`.
 pub fn leading_number(text: &str) -> Option<u64> {
     let text = text.trim();
-    let end = text
-        .find(|character: char| !character.is_ascii_digit())
-        .unwrap_or(text.len());
+    let end = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
     let rest = text[end..].trim_start();
     let ends_well = rest.is_empty() || rest.starts_with(['(', ';', ',']);
     ends_well.then(|| text[..end].parse().ok()).flatten()
@@ -86,19 +75,14 @@ pub fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
         }
     }
     pieces.push(&text[start..]);
-    pieces
-        .into_iter()
-        .map(str::trim)
-        .filter(|piece| !piece.is_empty())
+    pieces.into_iter().map(str::trim).filter(|piece| !piece.is_empty())
 }
 
 /// The value of `name` among `params` (`name=value`), quotes taken off.
 pub fn param<'a>(params: &[&'a str], name: &str) -> Option<&'a str> {
     params.iter().find_map(|param| {
         let (key, value) = param.split_once('=').unwrap_or((param, ""));
-        key.trim()
-            .eq_ignore_ascii_case(name)
-            .then(|| value.trim().trim_matches('"'))
+        key.trim().eq_ignore_ascii_case(name).then(|| value.trim().trim_matches('"'))
     })
 }
 
@@ -125,10 +109,7 @@ impl<'a> NameAddr<'a> {
             },
         };
         let uri = uri.trim();
-        (!uri.is_empty()).then(|| Self {
-            uri,
-            params: split(rest, ';').collect(),
-        })
+        (!uri.is_empty()).then(|| Self { uri, params: split(rest, ';').collect() })
     }
 
     /// A header parameter's value, quotes taken off.
@@ -153,8 +134,5 @@ fn find_unquoted(text: &str, wanted: char) -> Option<usize> {
 
 /// Text from the network as it may stand in a sentence: no control characters, at most 80 characters.
 pub fn clean(text: &str) -> String {
-    text.chars()
-        .filter(|character| !character.is_control())
-        .take(80)
-        .collect()
+    text.chars().filter(|character| !character.is_control()).take(80).collect()
 }

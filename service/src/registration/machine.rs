@@ -147,23 +147,12 @@ impl Registration {
 
     /// As a predecessor left it. What it remembers of other settings is forgotten.
     pub fn restore(settings: Arc<Settings>, identity: Identity, memory: Memory, now: Moment) -> Self {
-        let Memory {
-            stopped,
-            last_error,
-            wait,
-            failures,
-            starts,
-            refused,
-            learnt,
-            binding,
-        } = memory;
+        let Memory { stopped, last_error, wait, failures, starts, refused, learnt, binding } = memory;
         let digest = settings.digest();
         let stopped = stopped.is_some_and(|stopped| stopped == digest);
         let mut machine = Self::new(settings, identity);
-        machine.needs_secret = stopped
-            && last_error
-                .as_ref()
-                .is_some_and(|error| error.kind == ErrorKind::NoSecret);
+        machine.needs_secret =
+            stopped && last_error.as_ref().is_some_and(|error| error.kind == ErrorKind::NoSecret);
         machine.last_error = last_error.filter(|_| stopped || wait.is_some());
         machine.stopped = stopped;
         machine.phase = match wait {
@@ -174,9 +163,7 @@ impl Registration {
         machine.starts = starts;
         machine.refused = refused.filter(|(_, refused)| *refused == digest);
         machine.learnt = learnt;
-        machine.standing = binding
-            .filter(|binding| binding.expires_at > now)
-            .map(Standing::Inherited);
+        machine.standing = binding.filter(|binding| binding.expires_at > now).map(Standing::Inherited);
         machine
     }
 
@@ -203,11 +190,7 @@ impl Registration {
 
     /// Takes one input.
     pub fn handle(&mut self, input: Input, now: Moment, rng: &mut dyn Rng) -> Vec<Output> {
-        let mut turn = Turn {
-            now,
-            rng,
-            out: Vec::new(),
-        };
+        let mut turn = Turn { now, rng, out: Vec::new() };
         match input {
             Input::Want => self.want(&mut turn),
             Input::Unwant => self.unwant(&mut turn),
@@ -222,10 +205,7 @@ impl Registration {
             }
             Input::Resolved { .. } | Input::Answer { .. } | Input::Failed { .. } => {}
             Input::FlowLost => self.flow_lost(&mut turn),
-            Input::Network {
-                source_changed,
-                reachable,
-            } => {
+            Input::Network { source_changed, reachable } => {
                 self.network_changed(source_changed, reachable, &mut turn);
             }
             Input::ClockSet => self.clock_set(&mut turn),
@@ -313,11 +293,7 @@ impl Registration {
         let phase = match self.phase {
             Phase::Idle if self.wanted => Some(Moment::default()),
             Phase::Registered { degraded, next } => {
-                let runs_out = self
-                    .standing
-                    .as_ref()
-                    .map(Standing::expires_at)
-                    .filter(|_| degraded);
+                let runs_out = self.standing.as_ref().map(Standing::expires_at).filter(|_| degraded);
                 Some(next).into_iter().chain(runs_out).min()
             }
             Phase::Waiting(_, until) if self.wanted => until,
@@ -340,10 +316,9 @@ impl Registration {
             // Wanted again while a refresh was still awaited.
             Phase::Unregistering if self.awaits_register() => {
                 self.phase = match &self.standing {
-                    Some(standing) if standing.expires_at() > turn.now => Phase::Registered {
-                        degraded: false,
-                        next: standing.expires_at(),
-                    },
+                    Some(standing) if standing.expires_at() > turn.now => {
+                        Phase::Registered { degraded: false, next: standing.expires_at() }
+                    }
                     _ => Phase::Registering,
                 };
             }
@@ -355,12 +330,7 @@ impl Registration {
     fn unwant(&mut self, turn: &mut Turn<'_>) {
         self.wanted = false;
         self.refresh_asked = None;
-        if self
-            .attempt
-            .as_ref()
-            .is_some_and(|attempt| attempt.is_resolving())
-            && self.standing.is_none()
-        {
+        if self.attempt.as_ref().is_some_and(|attempt| attempt.is_resolving()) && self.standing.is_none() {
             return self.rest(turn);
         }
         match self.phase {
@@ -375,9 +345,7 @@ impl Registration {
 
     /// Is a registering (not a de-registering) request under way?
     fn awaits_register(&self) -> bool {
-        self.attempt
-            .as_ref()
-            .is_some_and(|attempt| attempt.purpose != Purpose::Deregister)
+        self.attempt.as_ref().is_some_and(|attempt| attempt.purpose != Purpose::Deregister)
     }
 
     /// Nothing under way, nothing at the registrar, nobody told of a failure.
@@ -428,15 +396,11 @@ impl Registration {
 
     /// Until when E10 forbids an attempt.
     fn limited_until(&mut self, now: Moment) -> Option<Moment> {
-        self.starts
-            .retain(|start| now.since(*start) < timing::ATTEMPT_WINDOW);
+        self.starts.retain(|start| now.since(*start) < timing::ATTEMPT_WINDOW);
         let crowded = (self.starts.len() >= timing::ATTEMPTS)
             .then(|| self.starts[self.starts.len() - timing::ATTEMPTS] + timing::ATTEMPT_WINDOW);
-        let refused = self
-            .refused
-            .as_ref()
-            .map(|(at, _)| *at + timing::REFUSED_PAUSE)
-            .filter(|until| *until > now);
+        let refused =
+            self.refused.as_ref().map(|(at, _)| *at + timing::REFUSED_PAUSE).filter(|until| *until > now);
         crowded.into_iter().chain(refused).max()
     }
 
@@ -597,11 +561,7 @@ impl Registration {
         let Phase::Registered { next, .. } = self.phase else {
             return;
         };
-        if self
-            .standing
-            .as_ref()
-            .is_some_and(|standing| standing.expires_at() <= turn.now)
-        {
+        if self.standing.as_ref().is_some_and(|standing| standing.expires_at() <= turn.now) {
             self.standing = None;
             self.set_keep_alive(None, turn);
             self.phase = Phase::Waiting(Reason::Backoff, Some(next));

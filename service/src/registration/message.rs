@@ -89,13 +89,7 @@ pub struct Request {
 impl std::fmt::Debug for Request {
     /// Without headers: credentials are among them.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "REGISTER {} (CSeq {}, {} headers)",
-            self.uri,
-            self.cseq,
-            self.headers.len()
-        )
+        write!(f, "REGISTER {} (CSeq {}, {} headers)", self.uri, self.cseq, self.headers.len())
     }
 }
 

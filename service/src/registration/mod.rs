@@ -302,19 +302,14 @@ pub struct Identity {
 impl Identity {
     /// A new one.
     pub fn random(rng: &mut dyn rand::Rng) -> Self {
-        Self {
-            token: random_word(20, rng),
-            instance: random_uuid(rng),
-        }
+        Self { token: random_word(20, rng), instance: random_uuid(rng) }
     }
 }
 
 /// `length` random characters of `[a-z0-9]`.
 pub fn random_word(length: usize, rng: &mut dyn rand::Rng) -> String {
     const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
-    (0..length)
-        .map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())]))
-        .collect()
+    (0..length).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect()
 }
 
 /// A random UUID (RFC 9562 §5.4, version 4).
@@ -324,12 +319,5 @@ fn random_uuid(rng: &mut dyn rand::Rng) -> String {
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!(
-        "{}-{}-{}-{}-{}",
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..]
-    )
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }

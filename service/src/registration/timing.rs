@@ -26,9 +26,7 @@ const FLOW_JITTER: Duration = Duration::from_secs(1);
 /// The pause after the `failures`th failure in a row (1 is the first): min(1800, 30·2ⁿ) s, 50–100 % of it
 /// (RFC 5626 §4.5).
 pub fn back_off(failures: u32, rng: &mut dyn rand::Rng) -> Duration {
-    let seconds = 30u64
-        .checked_shl(failures)
-        .map_or(1800, |seconds| seconds.min(1800));
+    let seconds = 30u64.checked_shl(failures).map_or(1800, |seconds| seconds.min(1800));
     portion(Duration::from_secs(seconds), 50, 100, rng)
 }
 
@@ -48,11 +46,7 @@ pub fn retry_after(seconds: u64, rng: &mut dyn rand::Rng) -> Duration {
 pub fn refresh_after(granted: u32, rng: &mut dyn rand::Rng) -> Duration {
     let whole = Duration::from_secs(u64::from(granted));
     let pause = portion(whole, 75, 85, rng);
-    let pause = if granted >= 120 {
-        pause.min(whole - Duration::from_secs(40))
-    } else {
-        pause
-    };
+    let pause = if granted >= 120 { pause.min(whole - Duration::from_secs(40)) } else { pause };
     pause.max(Duration::from_secs(1))
 }
 
@@ -68,12 +62,7 @@ pub fn keep_alive(
     flow_timer: Option<u32>,
     behind_nat: bool,
 ) -> Option<KeepAlive> {
-    let between = |min_millis, max_millis| {
-        Some(KeepAlive {
-            min_millis,
-            max_millis,
-        })
-    };
+    let between = |min_millis, max_millis| Some(KeepAlive { min_millis, max_millis });
     let within = |seconds: u32| between(u64::from(seconds) * 800, u64::from(seconds) * 1000);
     match (setting, flow_timer) {
         (u32::MAX, _) => None,

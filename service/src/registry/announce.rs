@@ -26,20 +26,10 @@ impl Registry {
         let (owner, shared, profile) = (after.owner, after.shared, after.id);
         let (state, reason) = (after.status.state, after.status.reason);
         let state_changed = (state, reason) != (before.status.state, before.status.reason);
-        self.signal_about(
-            owner,
-            shared,
-            Signal::PropertiesChanged(Box::new(after), changed),
-            effects,
-        );
+        self.signal_about(owner, shared, Signal::PropertiesChanged(Box::new(after), changed), effects);
         if state_changed {
             let previous = before.status.state;
-            let signal = Signal::ProfileStateChanged {
-                profile,
-                state,
-                previous,
-                reason,
-            };
+            let signal = Signal::ProfileStateChanged { profile, state, previous, reason };
             self.signal_about(owner, shared, signal, effects);
         }
     }

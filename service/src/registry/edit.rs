@@ -43,31 +43,16 @@ impl Registry {
         let shared = options.take_flag("shared")?;
         options.none_left()?;
         if shared && self.rules.session_bus {
-            return Err(denied(
-                "shared: a session bus has one user; profiles are shared on the system bus.",
-            ));
+            return Err(denied("shared: a session bus has one user; profiles are shared on the system bus."));
         }
         if shared && caller.uid != 0 {
-            return Err(denied(
-                "shared: only root may create a profile that all users see.",
-            ));
+            return Err(denied("shared: only root may create a profile that all users see."));
         }
         let settings = Settings::create(settings)?;
-        let limit = if caller.uid == 0 {
-            limits::PROFILES_ROOT
-        } else {
-            limits::PROFILES
-        };
-        limits::check(
-            self.owned.get(&caller.uid).map_or(0, |ids| ids.len()),
-            limit,
-            "profiles of one user",
-        )?;
+        let limit = if caller.uid == 0 { limits::PROFILES_ROOT } else { limits::PROFILES };
+        limits::check(self.owned.get(&caller.uid).map_or(0, |ids| ids.len()), limit, "profiles of one user")?;
         if self.next_id == u32::MAX {
-            return Err(CallError::new(
-                CallErrorKind::LimitExceeded,
-                "All profile ids have been given.",
-            ));
+            return Err(CallError::new(CallErrorKind::LimitExceeded, "All profile ids have been given."));
         }
         self.writes.admit(caller.uid, now)?;
 
@@ -75,18 +60,9 @@ impl Registry {
         let id = self.next_id;
         self.next_id += 1;
         let identity = Identity::random(&mut *self.random);
-        let record = Record {
-            id,
-            owner: caller.uid,
-            shared,
-            settings,
-            identity,
-        };
+        let record = Record { id, owner: caller.uid, shared, settings, identity };
         effects.save(Write::Profile(record.clone()));
-        self.pending = Some(Pending {
-            ticket,
-            change: PendingChange::Create(Box::new(record)),
-        });
+        self.pending = Some(Pending { ticket, change: PendingChange::Create(Box::new(record)) });
         Ok(())
     }
 
@@ -135,10 +111,7 @@ impl Registry {
         }
         self.writes.admit(caller.uid, now)?;
         effects.save(Write::Removal(id));
-        self.pending = Some(Pending {
-            ticket,
-            change: PendingChange::Remove(id),
-        });
+        self.pending = Some(Pending { ticket, change: PendingChange::Remove(id) });
         Ok(())
     }
 
@@ -157,9 +130,7 @@ impl Registry {
             .filter(|profile| profile.is_visible_to(caller.uid))
             .ok_or_else(|| CallError::new(CallErrorKind::NotFound, "That path is no profile's."))?;
         if !profile.shared && profile.owner != caller.uid {
-            return Err(denied(
-                "The default must be a profile of one's own, or a shared one.",
-            ));
+            return Err(denied("The default must be a profile of one's own, or a shared one."));
         }
         let id = profile.id;
         if self.chosen_defaults.get(&caller.uid) == Some(&id) {
@@ -167,14 +138,8 @@ impl Registry {
             return Ok(());
         }
         self.writes.admit(caller.uid, now)?;
-        effects.save(Write::Default {
-            uid: caller.uid,
-            profile: id,
-        });
-        self.pending = Some(Pending {
-            ticket,
-            change: PendingChange::Default(caller.uid, id),
-        });
+        effects.save(Write::Default { uid: caller.uid, profile: id });
+        self.pending = Some(Pending { ticket, change: PendingChange::Default(caller.uid, id) });
         Ok(())
     }
 
@@ -231,11 +196,7 @@ impl Registry {
         }
         let (owner, shared, after) = (profile.owner, profile.shared, profile.face());
         let token = profile.identity.token.clone();
-        effects.sip(Effect::Configure {
-            profile: id,
-            settings: settings.clone(),
-            token,
-        });
+        effects.sip(Effect::Configure { profile: id, settings: settings.clone(), token });
         self.announce(&before, after, effects);
         self.signal_about(owner, shared, Signal::ProfileUpdated(id), effects);
         self.feed(id, Input::Settings(settings, change), now, effects);
@@ -247,11 +208,8 @@ impl Registry {
         let Some(owner) = self.profiles.get(&id).map(|profile| profile.owner) else {
             return;
         };
-        let defaults: Vec<_> = self
-            .uids_with_default(id)
-            .into_iter()
-            .map(|uid| (uid, self.default_of(uid)))
-            .collect();
+        let defaults: Vec<_> =
+            self.uids_with_default(id).into_iter().map(|uid| (uid, self.default_of(uid))).collect();
         self.refuse_waiters("The profile was removed.", effects, |waiter| waiter.profile == id);
         let mut silent = Effects::default();
         self.drop_all_holds(id, &mut silent);
@@ -275,13 +233,7 @@ impl Registry {
             effects.note(Note::MemoryGone(id));
             effects.sip(Effect::Forget(id));
         } else {
-            self.leaving.insert(
-                id,
-                Leaving {
-                    registration: profile.registration,
-                    scheduled: None,
-                },
-            );
+            self.leaving.insert(id, Leaving { registration: profile.registration, scheduled: None });
             self.feed(id, Input::Unwant, now, effects);
         }
     }
@@ -289,21 +241,15 @@ impl Registry {
     /// `uid`'s default profile: the chosen one while it is there and the user's or shared, else the lowest
     /// own id (U6).
     pub(super) fn default_of(&self, uid: u32) -> Option<u32> {
-        let is_fit = |id: &&u32| {
-            self.profiles
-                .get(*id)
-                .is_some_and(|profile| profile.shared || profile.owner == uid)
-        };
+        let is_fit =
+            |id: &&u32| self.profiles.get(*id).is_some_and(|profile| profile.shared || profile.owner == uid);
         let chosen = self.chosen_defaults.get(&uid).filter(is_fit);
         chosen.or_else(|| self.owned.get(&uid)?.first()).copied()
     }
 
     fn uids_with_default(&self, id: u32) -> Vec<u32> {
         let uids = self.chosen_defaults.keys().chain(self.owned.keys());
-        let mut uids: Vec<u32> = uids
-            .copied()
-            .filter(|uid| self.default_of(*uid) == Some(id))
-            .collect();
+        let mut uids: Vec<u32> = uids.copied().filter(|uid| self.default_of(*uid) == Some(id)).collect();
         uids.sort_unstable();
         uids.dedup();
         uids

@@ -36,11 +36,7 @@ impl Registry {
         let wait = options.take_number("wait", 1..=120)?;
         options.none_left()?;
         if wait.is_some() {
-            let waiting = self
-                .waiters
-                .iter()
-                .filter(|waiter| waiter.uid == caller.uid)
-                .count();
+            let waiting = self.waiters.iter().filter(|waiter| waiter.uid == caller.uid).count();
             let limit = limits::for_uid(limits::WAITING, caller.uid);
             limits::check(waiting, limit, "Enables of one user may wait at a time")?;
         }
@@ -148,18 +144,10 @@ impl Registry {
         }
         let here = limits::for_uid(limits::HOLDS_PER_PROFILE, caller.uid);
         limits::check(held.len(), here, "holds of one connection on one profile")?;
-        limits::check(
-            all,
-            limits::for_uid(limits::HOLDS, caller.uid),
-            "holds of one connection",
-        )?;
+        limits::check(all, limits::for_uid(limits::HOLDS, caller.uid), "holds of one connection")?;
 
         let before = profile.face();
-        profile
-            .holders
-            .entry(caller.name.clone())
-            .or_default()
-            .push(token.to_owned());
+        profile.holders.entry(caller.name.clone()).or_default().push(token.to_owned());
         profile.forced_off = false;
         session.held.insert(id);
         let after = profile.face();
@@ -207,11 +195,7 @@ impl Registry {
 
     /// Drops every hold of `name` on one profile.
     pub(super) fn drop_holds_of(&mut self, name: &Name, id: u32, now: Moment, effects: &mut Effects) {
-        let tokens = self
-            .profiles
-            .get(&id)
-            .and_then(|profile| profile.holders.get(name))
-            .cloned();
+        let tokens = self.profiles.get(&id).and_then(|profile| profile.holders.get(name)).cloned();
         for token in tokens.unwrap_or_default() {
             self.give_back_hold(name, id, &token, now, effects);
         }
@@ -239,11 +223,7 @@ impl Registry {
     pub(super) fn settle_waiters(&mut self, id: u32, effects: &mut Effects) {
         let state = self.state_of(id);
         if is_outcome(state) {
-            self.answer_waiters(
-                effects,
-                |_| Ok(Reply::State(state.word())),
-                |waiter| waiter.profile == id,
-            );
+            self.answer_waiters(effects, |_| Ok(Reply::State(state.word())), |waiter| waiter.profile == id);
         }
     }
 
@@ -271,10 +251,8 @@ impl Registry {
     /// Waiting Enables whose time is over: Timeout, the hold stays.
     pub(super) fn expire_waiters(&mut self, now: Moment, effects: &mut Effects) {
         let answer = |waiter: &Waiter| {
-            let message = format!(
-                "Profile {} has no outcome yet; the hold stays, watch its State.",
-                waiter.profile
-            );
+            let message =
+                format!("Profile {} has no outcome yet; the hold stays, watch its State.", waiter.profile);
             Err(CallError::new(CallErrorKind::Timeout, message))
         };
         self.answer_waiters(effects, answer, |waiter| waiter.deadline <= now);
@@ -303,9 +281,7 @@ impl Registry {
     }
 
     pub(super) fn state_of(&self, id: u32) -> State {
-        self.profiles
-            .get(&id)
-            .map_or(State::Unregistered, |profile| profile.registration.status().state)
+        self.profiles.get(&id).map_or(State::Unregistered, |profile| profile.registration.status().state)
     }
 }
 

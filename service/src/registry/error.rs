@@ -48,10 +48,7 @@ pub enum CallErrorKind {
 impl CallError {
     /// An error of `kind` that says `message`.
     pub fn new(kind: CallErrorKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-        }
+        Self { kind, message: message.into() }
     }
 
     /// InvalidSetting for `key`.
@@ -66,9 +63,6 @@ impl CallError {
 
     /// UnknownObject for profile `id`.
     pub fn no_object(id: u32) -> Self {
-        Self::new(
-            CallErrorKind::UnknownObject,
-            format!("There is no object /org/sipprofiles/profile/{id}."),
-        )
+        Self::new(CallErrorKind::UnknownObject, format!("There is no object /org/sipprofiles/profile/{id}."))
     }
 }

@@ -113,9 +113,6 @@ impl Face {
             Property::RegisteredAors => old.registered_aors != new.registered_aors,
             Property::LastError => old.last_error != new.last_error,
         };
-        Property::ALL
-            .into_iter()
-            .filter(|property| differs(*property))
-            .collect()
+        Property::ALL.into_iter().filter(|property| differs(*property)).collect()
     }
 }

@@ -34,10 +34,7 @@ pub fn check(count: usize, limit: usize, what: &str) -> Result<(), CallError> {
     if count < limit {
         return Ok(());
     }
-    Err(CallError::new(
-        CallErrorKind::LimitExceeded,
-        format!("At most {limit} {what}."),
-    ))
+    Err(CallError::new(CallErrorKind::LimitExceeded, format!("At most {limit} {what}.")))
 }
 
 /// Counts each user's writes of the last second.
@@ -50,8 +47,7 @@ impl WriteRate {
     /// Counts one write of `uid`, or refuses it.
     pub fn admit(&mut self, uid: u32, now: Moment) -> Result<(), CallError> {
         let limit = for_uid(WRITES, uid);
-        self.recent
-            .retain(|_, times| times.back().is_some_and(|last| !is_over(*last, now)));
+        self.recent.retain(|_, times| times.back().is_some_and(|last| !is_over(*last, now)));
         let times = self.recent.entry(uid).or_default();
         while times.front().is_some_and(|first| is_over(*first, now)) {
             times.pop_front();

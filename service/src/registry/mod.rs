@@ -80,14 +80,7 @@ impl Registry {
     /// The registry as `start` left it, and what to do first: profiles wanted by an adopted holder or by
     /// AutoRegister register, bindings that nobody wants any more are removed (H9, L4, L5).
     pub fn start(rules: Rules, start: Start, random: Box<dyn rand::Rng>, now: Moment) -> (Self, Vec<Effect>) {
-        let Start {
-            profiles,
-            defaults,
-            next_id,
-            mut memories,
-            sessions,
-            holds,
-        } = start;
+        let Start { profiles, defaults, next_id, mut memories, sessions, holds } = start;
         let mut registry = Self {
             rules,
             random,
@@ -145,34 +138,19 @@ impl Registry {
     pub fn is_needed(&self) -> bool {
         !self.sessions.is_empty()
             || !self.leaving.is_empty()
-            || self
-                .profiles
-                .values()
-                .any(|profile| profile.is_wanted() || !profile.registration.is_idle())
+            || self.profiles.values().any(|profile| profile.is_wanted() || !profile.registration.is_idle())
     }
 
     /// Is any registration still standing or under way? False ends a shutdown (L3).
     pub fn is_registered_anywhere(&self) -> bool {
-        !self.leaving.is_empty()
-            || self
-                .profiles
-                .values()
-                .any(|profile| !profile.registration.is_idle())
+        !self.leaving.is_empty() || self.profiles.values().any(|profile| !profile.registration.is_idle())
     }
 
     /// The wanted profiles, each with its server's address where it is known.
     pub fn servers(&self) -> Vec<(u32, Option<SocketAddr>)> {
-        let wanted = self
-            .profiles
-            .values()
-            .filter(|profile| profile.registration.is_wanted());
+        let wanted = self.profiles.values().filter(|profile| profile.registration.is_wanted());
         wanted
-            .map(|profile| {
-                (
-                    profile.id,
-                    profile.registration.server().map(|server| server.address),
-                )
-            })
+            .map(|profile| (profile.id, profile.registration.server().map(|server| server.address)))
             .collect()
     }
 

@@ -38,22 +38,13 @@ pub struct Profile {
 impl Profile {
     /// The profile of `record`, as `memory` left it.
     pub fn new(record: Record, memory: Option<Box<ProfileMemory>>, now: Moment) -> Self {
-        let Record {
-            id,
-            owner,
-            shared,
-            settings,
-            identity,
-        } = record;
+        let Record { id, owner, shared, settings, identity } = record;
         let settings = Arc::new(settings);
         let registration = match &memory {
             None => Registration::new(settings.clone(), identity.clone()),
-            Some(memory) => Registration::restore(
-                settings.clone(),
-                identity.clone(),
-                memory.registration.clone(),
-                now,
-            ),
+            Some(memory) => {
+                Registration::restore(settings.clone(), identity.clone(), memory.registration.clone(), now)
+            }
         };
         Self {
             id,
@@ -109,9 +100,6 @@ impl Profile {
 
     /// What a successor must know of it.
     pub fn memory(&self) -> ProfileMemory {
-        ProfileMemory {
-            registration: self.registration.memory(),
-            forced_off: self.forced_off,
-        }
+        ProfileMemory { registration: self.registration.memory(), forced_off: self.forced_off }
     }
 }

@@ -127,12 +127,8 @@ impl Registry {
 
     /// Timers that are due.
     pub(super) fn tick(&mut self, now: Moment, effects: &mut Effects) {
-        let due: Vec<u32> = self
-            .schedule
-            .iter()
-            .take_while(|(moment, _)| *moment <= now)
-            .map(|(_, id)| *id)
-            .collect();
+        let due: Vec<u32> =
+            self.schedule.iter().take_while(|(moment, _)| *moment <= now).map(|(_, id)| *id).collect();
         for id in due {
             self.feed(id, Input::Tick, now, effects);
         }
@@ -143,10 +139,7 @@ impl Registry {
     pub(super) fn shut_down(&mut self, now: Moment, effects: &mut Effects) {
         self.ending = true;
         let answer = |_: &Waiter| -> Answer {
-            Err(CallError::new(
-                CallErrorKind::ShuttingDown,
-                "The service is ending; the hold stays.",
-            ))
+            Err(CallError::new(CallErrorKind::ShuttingDown, "The service is ending; the hold stays."))
         };
         self.answer_waiters(effects, answer, |_| true);
         for id in self.profiles.keys().copied().collect::<Vec<_>>() {
@@ -174,13 +167,9 @@ impl Registry {
     }
 
     fn reschedule(&mut self, id: u32, now: Moment) {
-        let wakeup = self.wakeup_of(id).map(|moment| {
-            if moment <= now {
-                now + Duration::from_secs(1)
-            } else {
-                moment
-            }
-        });
+        let wakeup = self
+            .wakeup_of(id)
+            .map(|moment| if moment <= now { now + Duration::from_secs(1) } else { moment });
         let Some(scheduled) = self.scheduled(id) else {
             return;
         };

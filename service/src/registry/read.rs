@@ -15,54 +15,42 @@ impl Registry {
             }
             Call::FindProfiles(filter) => self.find(caller, filter),
             Call::GetDefaultProfile => self.default_of(caller.uid).map(Reply::Profile).ok_or_else(|| {
-                CallError::new(
-                    CallErrorKind::NotFound,
-                    "There is no default profile: create one first.",
-                )
+                CallError::new(CallErrorKind::NotFound, "There is no default profile: create one first.")
             }),
             Call::GetTemplate(kind) => Ok(Reply::Settings(Settings::template(&kind)?)),
             Call::RegisterSecretAgent(options) | Call::UnregisterSecretAgent(options) => no_agents(options),
-            Call::IsEnabled(id) => Ok(Reply::Flag(
-                self.object(caller, id)?.holders.contains_key(&caller.name),
-            )),
+            Call::IsEnabled(id) => {
+                Ok(Reply::Flag(self.object(caller, id)?.holders.contains_key(&caller.name)))
+            }
             Call::GetSettings(id) => Ok(Reply::Settings(self.object(caller, id)?.settings.public())),
             Call::GetRegistration(id) => {
                 let profile = self.object(caller, id)?;
                 let instance = format!("urn:uuid:{}", profile.identity.instance);
                 let binding = profile.registration.binding().cloned();
-                Ok(Reply::Registration(
-                    binding.map(|binding| Box::new((binding, instance))),
-                ))
+                Ok(Reply::Registration(binding.map(|binding| Box::new((binding, instance)))))
             }
             Call::ListUsers(id) => Ok(self.users(caller, self.object(caller, id)?)),
             Call::Properties(id) => Ok(Reply::Face(Box::new(self.object(caller, id)?.face()))),
-            Call::ManagedObjects => Ok(Reply::Faces(
-                self.visible(caller).map(|profile| profile.face()).collect(),
-            )),
+            Call::ManagedObjects => {
+                Ok(Reply::Faces(self.visible(caller).map(|profile| profile.face()).collect()))
+            }
             _ => Ok(Reply::Done),
         }
     }
 
     fn visible(&self, caller: &Caller) -> impl Iterator<Item = &Profile> {
         let uid = caller.uid;
-        self.profiles
-            .values()
-            .filter(move |profile| profile.is_visible_to(uid))
+        self.profiles.values().filter(move |profile| profile.is_visible_to(uid))
     }
 
     /// Ids of the profiles that `uid` sees, for Introspect.
     pub fn visible_ids(&self, uid: u32) -> impl Iterator<Item = u32> {
-        self.profiles
-            .values()
-            .filter(move |profile| profile.is_visible_to(uid))
-            .map(|profile| profile.id)
+        self.profiles.values().filter(move |profile| profile.is_visible_to(uid)).map(|profile| profile.id)
     }
 
     /// Does `uid` see profile `id`?
     pub fn sees(&self, uid: u32, id: u32) -> bool {
-        self.profiles
-            .get(&id)
-            .is_some_and(|profile| profile.is_visible_to(uid))
+        self.profiles.get(&id).is_some_and(|profile| profile.is_visible_to(uid))
     }
 
     fn find(&self, caller: &Caller, filter: Values) -> Result<Reply, CallError> {
@@ -79,27 +67,16 @@ impl Registry {
                 "type" => kind = Some(text),
                 "state" => state = Some(text),
                 _ => {
-                    return Err(CallError::invalid(
-                        &key,
-                        "profiles are found by aor, type and state",
-                    ));
+                    return Err(CallError::invalid(&key, "profiles are found by aor, type and state"));
                 }
             }
         }
         let fits = |profile: &&Profile| {
-            aor.as_ref()
-                .is_none_or(|aor| profile.settings.aor.equivalent(aor))
+            aor.as_ref().is_none_or(|aor| profile.settings.aor.equivalent(aor))
                 && kind.as_ref().is_none_or(|kind| profile.settings.kind == *kind)
-                && state
-                    .as_ref()
-                    .is_none_or(|state| profile.registration.status().state.word() == state)
+                && state.as_ref().is_none_or(|state| profile.registration.status().state.word() == state)
         };
-        Ok(Reply::Profiles(
-            self.visible(caller)
-                .filter(fits)
-                .map(|profile| profile.id)
-                .collect(),
-        ))
+        Ok(Reply::Profiles(self.visible(caller).filter(fits).map(|profile| profile.id).collect()))
     }
 
     fn users(&self, caller: &Caller, profile: &Profile) -> Reply {

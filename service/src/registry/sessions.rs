@@ -26,21 +26,9 @@ impl Registry {
         if self.sessions.contains_key(&caller.name) {
             return Ok(());
         }
-        let count = self
-            .sessions
-            .values()
-            .filter(|session| session.uid == caller.uid)
-            .count();
-        limits::check(
-            count,
-            limits::for_uid(limits::SESSIONS, caller.uid),
-            "sessions of one user",
-        )?;
-        let session = Session {
-            uid: caller.uid,
-            pid: caller.pid,
-            held: BTreeSet::new(),
-        };
+        let count = self.sessions.values().filter(|session| session.uid == caller.uid).count();
+        limits::check(count, limits::for_uid(limits::SESSIONS, caller.uid), "sessions of one user")?;
+        let session = Session { uid: caller.uid, pid: caller.pid, held: BTreeSet::new() };
         self.sessions.insert(caller.name.clone(), session);
         effects.note(Note::SessionAdded(caller.name.clone(), caller.uid));
         Ok(())
@@ -49,14 +37,7 @@ impl Registry {
     /// Takes over a predecessor's sessions and holds (H9). Holds of unknown sessions or profiles are dropped.
     pub(super) fn adopt(&mut self, sessions: Vec<Caller>, holds: Vec<(Name, u32, String)>) {
         for Caller { name, uid, pid } in sessions {
-            self.sessions.insert(
-                name,
-                Session {
-                    uid,
-                    pid,
-                    held: BTreeSet::new(),
-                },
-            );
+            self.sessions.insert(name, Session { uid, pid, held: BTreeSet::new() });
         }
         for (name, id, token) in holds {
             let (Some(session), Some(profile)) = (self.sessions.get_mut(&name), self.profiles.get_mut(&id))
@@ -85,9 +66,7 @@ impl Registry {
     ) -> Result<(), CallError> {
         options.none_left()?;
         effects.reply(ticket, Ok(Reply::Done));
-        self.refuse_waiters("The caller left the service.", effects, |waiter| {
-            waiter.name == caller.name
-        });
+        self.refuse_waiters("The caller left the service.", effects, |waiter| waiter.name == caller.name);
         self.drop_session(&caller.name, now, effects);
         Ok(())
     }

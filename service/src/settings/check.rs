@@ -69,10 +69,7 @@ pub fn server(key: &str, text: &str) -> Outcome<ServerUri> {
         Err(error) => return invalid(key, error),
     };
     if uri.user.is_some() || !uri.headers.is_empty() {
-        return invalid(
-            key,
-            "names a server: a host, host:port or sip:host, without user part and headers",
-        );
+        return invalid(key, "names a server: a host, host:port or sip:host, without user part and headers");
     }
     let is_known = |name: &str| name.eq_ignore_ascii_case("transport") || name.eq_ignore_ascii_case("lr");
     if let Some((name, _)) = uri.params.iter().find(|(name, _)| !is_known(name)) {
@@ -101,25 +98,15 @@ pub fn hop_transport(key: &str, server: Option<&ServerUri>, setting: TransportCh
     if word == setting_word {
         return Ok(());
     }
-    invalid(
-        key,
-        format!("its transport {word:?} contradicts the setting transport={setting_word}"),
-    )
+    invalid(key, format!("its transport {word:?} contradicts the setting transport={setting_word}"))
 }
 
 /// TLS is not built yet: whatever would need it is refused where it is set, never ignored.
 pub fn without_tls(settings: &Settings) -> Outcome<()> {
     const NOT_YET: &str = "needs TLS, which this version does not have (see the property Features)";
-    let hops = [
-        ("registrar", &settings.registrar),
-        ("outbound-proxy", &settings.outbound_proxy),
-    ];
+    let hops = [("registrar", &settings.registrar), ("outbound-proxy", &settings.outbound_proxy)];
     let needs_tls = |uri: &SipUri| {
-        uri.secure
-            || uri
-                .param("transport")
-                .flatten()
-                .is_some_and(|word| word.eq_ignore_ascii_case("tls"))
+        uri.secure || uri.param("transport").flatten().is_some_and(|word| word.eq_ignore_ascii_case("tls"))
     };
     let given = [
         ("aor", settings.aor.secure),
@@ -129,9 +116,7 @@ pub fn without_tls(settings: &Settings) -> Outcome<()> {
         ("tls-key", settings.tls_key.is_some()),
         ("tls-pin", settings.tls_pin.is_some()),
     ];
-    let by_hop = hops
-        .iter()
-        .map(|(key, uri)| (*key, uri.as_deref().is_some_and(needs_tls)));
+    let by_hop = hops.iter().map(|(key, uri)| (*key, uri.as_deref().is_some_and(needs_tls)));
     match given.into_iter().chain(by_hop).find(|(_, needed)| *needed) {
         Some((key, _)) => invalid(key, NOT_YET),
         None => Ok(()),
@@ -147,10 +132,7 @@ pub fn contact_param(key: &str, text: &str) -> Outcome<()> {
     if !is_token(name) || !value.is_none_or(is_param_value) {
         return invalid(key, format!("{text:?} is no parameter: write name or name=value"));
     }
-    if OWN_CONTACT_PARAMS
-        .iter()
-        .any(|own| name.eq_ignore_ascii_case(own))
-    {
+    if OWN_CONTACT_PARAMS.iter().any(|own| name.eq_ignore_ascii_case(own)) {
         return invalid(key, format!("{name:?} is set by the service itself"));
     }
     Ok(())
@@ -167,10 +149,7 @@ pub fn header(key: &str, text: &str) -> Outcome<()> {
     if value.trim().is_empty() {
         return invalid(key, format!("the header {name:?} has no value"));
     }
-    if OWN_HEADERS
-        .iter()
-        .any(|own| name.trim_end().eq_ignore_ascii_case(own))
-    {
+    if OWN_HEADERS.iter().any(|own| name.trim_end().eq_ignore_ascii_case(own)) {
         return invalid(key, format!("the header {name:?} is set by the service itself"));
     }
     Ok(())
@@ -178,20 +157,14 @@ pub fn header(key: &str, text: &str) -> Outcome<()> {
 
 /// PEM: at least one section, each closed, its content base64; line ends are the only control characters.
 pub fn pem(key: &str, text: String) -> Outcome<String> {
-    if text
-        .chars()
-        .any(|character| character.is_control() && !matches!(character, '\n' | '\r'))
-    {
+    if text.chars().any(|character| character.is_control() && !matches!(character, '\n' | '\r')) {
         return invalid(key, "must not hold control characters besides line ends");
     }
     let mut label: Option<&str> = None;
     let mut content = String::new();
     let mut sections = 0;
     for line in text.lines().map(str::trim) {
-        let marker = |start: &str| {
-            line.strip_prefix(start)
-                .and_then(|rest| rest.strip_suffix("-----"))
-        };
+        let marker = |start: &str| line.strip_prefix(start).and_then(|rest| rest.strip_suffix("-----"));
         match (label, marker("-----BEGIN "), marker("-----END ")) {
             (None, Some(begun), _) => label = Some(begun),
             (Some(begun), None, Some(ended)) if begun == ended => {
@@ -234,8 +207,6 @@ pub fn interface(key: &str, text: String) -> Outcome<String> {
 pub fn is_extra_key(key: &str) -> bool {
     key.strip_prefix("x-").is_some_and(|rest| {
         (1..=62).contains(&rest.len())
-            && rest
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+            && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
     })
 }

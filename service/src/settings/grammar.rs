@@ -2,10 +2,7 @@
 
 /// `token`: one or more of these characters.
 pub fn is_token(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte))
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte))
 }
 
 /// Alphanumerics, the characters of `also`, and `%xx` escapes. The empty text is one.
@@ -33,11 +30,7 @@ pub fn unescape(text: &str) -> String {
     let mut plain = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let digit = |offset: usize| {
-            bytes
-                .get(at + offset)
-                .and_then(|byte| (*byte as char).to_digit(16))
-        };
+        let digit = |offset: usize| bytes.get(at + offset).and_then(|byte| (*byte as char).to_digit(16));
         match (bytes[at], digit(1), digit(2)) {
             (b'%', Some(high), Some(low)) => {
                 plain.push(u8::try_from(high * 16 + low).unwrap_or(b'%'));
@@ -59,16 +52,12 @@ pub fn is_hostname(text: &str) -> bool {
     let text = text.strip_suffix('.').unwrap_or(text);
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    let last_is_name = text
-        .rsplit('.')
-        .next()
-        .is_some_and(|label| label.bytes().any(|byte| !byte.is_ascii_digit()));
+    let last_is_name =
+        text.rsplit('.').next().is_some_and(|label| label.bytes().any(|byte| !byte.is_ascii_digit()));
     !text.is_empty() && text.len() <= 253 && text.split('.').all(is_label) && last_is_name
 }
 

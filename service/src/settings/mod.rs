@@ -208,24 +208,16 @@ impl Settings {
 
     /// User name for digest: `auth-user`, else the AOR's user part with escapes resolved.
     pub fn auth_user(&self) -> String {
-        self.auth_user
-            .clone()
-            .unwrap_or_else(|| self.aor.user_unescaped())
+        self.auth_user.clone().unwrap_or_else(|| self.aor.user_unescaped())
     }
 
     /// The Request-URI of REGISTER: scheme and domain without user part (RFC 3261 §10.2).
     pub fn request_uri(&self) -> SipUri {
-        self.registrar
-            .as_deref()
-            .unwrap_or(&self.aor)
-            .domain_only(self.aor.secure)
+        self.registrar.as_deref().unwrap_or(&self.aor).domain_only(self.aor.secure)
     }
 
     /// The server to resolve and talk to: outbound proxy, else registrar, else the AOR's domain.
     pub fn next_hop(&self) -> &SipUri {
-        self.outbound_proxy
-            .as_deref()
-            .or(self.registrar.as_deref())
-            .unwrap_or(&self.aor)
+        self.outbound_proxy.as_deref().or(self.registrar.as_deref()).unwrap_or(&self.aor)
     }
 }

@@ -20,11 +20,7 @@ pub const TYPE: &str = "ietf";
 type Outcome<T> = Result<T, SettingsError>;
 
 pub(super) fn invalid<T>(key: &str, message: impl std::fmt::Display) -> Outcome<T> {
-    Err(InvalidSetting {
-        key: key.to_owned(),
-        message: message.to_string(),
-    }
-    .into())
+    Err(InvalidSetting { key: key.to_owned(), message: message.to_string() }.into())
 }
 
 impl Settings {
@@ -193,10 +189,9 @@ impl Settings {
 
 fn long_text(key: &str, value: Value, limit: usize) -> Outcome<String> {
     match value {
-        Value::Text(text) if text.len() > limit => Err(SettingsError::TooLarge(format!(
-            "{key} has at most {limit} bytes; this has {}.",
-            text.len()
-        ))),
+        Value::Text(text) if text.len() > limit => {
+            Err(SettingsError::TooLarge(format!("{key} has at most {limit} bytes; this has {}.", text.len())))
+        }
         Value::Text(text) => Ok(text),
         _ => invalid(key, "must be a string"),
     }
@@ -239,10 +234,7 @@ fn texts(key: &str, value: Value) -> Outcome<Vec<String>> {
     let Value::List(items) = value else {
         return invalid(key, "must be an array of strings");
     };
-    items
-        .into_iter()
-        .map(|item| text(key, Value::Text(item)))
-        .collect()
+    items.into_iter().map(|item| text(key, Value::Text(item))).collect()
 }
 
 fn transport(key: &str, word: &str) -> Outcome<TransportChoice> {

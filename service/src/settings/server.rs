@@ -19,15 +19,8 @@ impl ServerUri {
     /// Parses any of the three; an IPv6 address may stand without brackets.
     pub fn parse(text: &str) -> Result<Self, BadUri> {
         let bare_v6 = text.parse::<std::net::Ipv6Addr>().is_ok();
-        let uri = if bare_v6 {
-            SipUri::parse(&format!("sip:[{text}]"))
-        } else {
-            SipUri::parse_loose(text)
-        }?;
-        Ok(Self {
-            text: text.to_owned(),
-            uri,
-        })
+        let uri = if bare_v6 { SipUri::parse(&format!("sip:[{text}]")) } else { SipUri::parse_loose(text) }?;
+        Ok(Self { text: text.to_owned(), uri })
     }
 }
 

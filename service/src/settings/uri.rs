@@ -44,17 +44,13 @@ impl SipUri {
             return bad(format!("a URI has at most {LONGEST} bytes"));
         }
         let Some((scheme, rest)) = text.split_once(':') else {
-            return bad(format!(
-                "{text:?} is no SIP URI: it must start with sip: or sips:"
-            ));
+            return bad(format!("{text:?} is no SIP URI: it must start with sip: or sips:"));
         };
         let secure = match scheme.to_ascii_lowercase().as_str() {
             "sip" => false,
             "sips" => true,
             _ => {
-                return bad(format!(
-                    "{text:?} is no SIP URI: it must start with sip: or sips:"
-                ));
+                return bad(format!("{text:?} is no SIP URI: it must start with sip: or sips:"));
             }
         };
         let (user, rest) = split_user(rest)?;
@@ -67,14 +63,7 @@ impl SipUri {
             Some((host_port, params)) => (host_port, parse_params(params)?),
         };
         let (host, port) = parse_host_port(host_port)?;
-        Ok(Self {
-            secure,
-            user,
-            host,
-            port,
-            params,
-            headers,
-        })
+        Ok(Self { secure, user, host, port, params, headers })
     }
 
     /// Like [`SipUri::parse`], and takes a text without scheme, as `alice@example.org`, for a `sip:` URI.
@@ -82,11 +71,7 @@ impl SipUri {
         let has_scheme = text
             .split_once(':')
             .is_some_and(|(scheme, _)| ["sip", "sips"].contains(&scheme.to_ascii_lowercase().as_str()));
-        if has_scheme {
-            Self::parse(text)
-        } else {
-            Self::parse(&format!("sip:{text}"))
-        }
+        if has_scheme { Self::parse(text) } else { Self::parse(&format!("sip:{text}")) }
     }
 
     /// RFC 3261 §19.1.4 equivalence.
@@ -107,9 +92,7 @@ impl SipUri {
             let value = value.as_deref().unwrap_or_default();
             match other.param(name) {
                 Some(theirs) => unescape(theirs.unwrap_or_default()).eq_ignore_ascii_case(&unescape(value)),
-                None => !DECISIVE
-                    .iter()
-                    .any(|decisive| name.eq_ignore_ascii_case(decisive)),
+                None => !DECISIVE.iter().any(|decisive| name.eq_ignore_ascii_case(decisive)),
             }
         })
     }
@@ -134,29 +117,19 @@ impl SipUri {
 
     /// This URI with the `transport` parameter of `other`, where that has one.
     pub fn with_transport_of(mut self, other: &SipUri) -> SipUri {
-        let transport = other
-            .params
-            .iter()
-            .filter(|(name, _)| name.eq_ignore_ascii_case("transport"));
+        let transport = other.params.iter().filter(|(name, _)| name.eq_ignore_ascii_case("transport"));
         self.params.extend(transport.cloned());
         self
     }
 
     /// The host as it stands in a URI or header: an IPv6 address in brackets.
     pub fn bracketed_host(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]", self.host)
-        } else {
-            self.host.clone()
-        }
+        if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() }
     }
 
     /// A URI parameter's value (`Some(None)`: present without value), name compared without case.
     pub fn param(&self, name: &str) -> Option<Option<&str>> {
-        self.params
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_deref())
+        self.params.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_deref())
     }
 }
 
@@ -170,9 +143,7 @@ fn split_user(rest: &str) -> Result<(Option<String>, &str), BadUri> {
     }
     // RFC 3261 §25.1: user = 1*( unreserved / escaped / user-unreserved )
     if user.is_empty() || !is_escaped_text(user, b"-_.!~*'()&=+$,;?/") {
-        return bad(format!(
-            "{user:?} is no user part of a SIP URI; escape odd characters as %xx"
-        ));
+        return bad(format!("{user:?} is no user part of a SIP URI; escape odd characters as %xx"));
     }
     Ok((Some(user.to_owned()), rest))
 }

@@ -22,17 +22,10 @@ impl Settings {
             ("display-name", self.display_name.as_ref().map(text)),
             ("registrar", self.registrar.as_ref().map(server)),
             ("outbound-proxy", self.outbound_proxy.as_ref().map(server)),
-            (
-                "transport",
-                self.transport.map(|choice| Value::Text(choice.word().to_owned())),
-            ),
+            ("transport", self.transport.map(|choice| Value::Text(choice.word().to_owned()))),
             ("auth-user", self.auth_user.as_ref().map(text)),
             ("realm", self.realm.as_ref().map(text)),
-            (
-                "secret-storage",
-                self.secret_storage
-                    .map(|storage| Value::Text(storage.word().to_owned())),
-            ),
+            ("secret-storage", self.secret_storage.map(|storage| Value::Text(storage.word().to_owned()))),
             ("expires", self.expires.map(number)),
             ("auto-register", self.auto_register.map(Value::Flag)),
             ("contact-params", self.contact_params.as_ref().map(list)),
@@ -48,11 +41,7 @@ impl Settings {
             ("has-tls-key", Some(Value::Flag(self.tls_key.is_some()))),
         ];
         let mut values = self.extra.clone();
-        values.extend(
-            listed
-                .into_iter()
-                .filter_map(|(key, value)| Some((key.to_owned(), value?))),
-        );
+        values.extend(listed.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
         values
     }
 
@@ -87,20 +76,13 @@ impl Settings {
         if self.request() != new.request() {
             return Change::Refresh;
         }
-        Change::Quiet {
-            credential: self.credentials() != new.credentials(),
-        }
+        Change::Quiet { credential: self.credentials() != new.credentials() }
     }
 
     /// SHA-256, in hex, of all that matters for registering: a stop by an error holds as long as this (E9).
     pub fn digest(&self) -> String {
         let password = self.password.as_ref().map(|secret| secret.reveal());
-        let all = (
-            self.route(),
-            self.request(),
-            self.credentials_but_password(),
-            password,
-        );
+        let all = (self.route(), self.request(), self.credentials_but_password(), password);
         // A tuple of texts and numbers always serialises; an empty text would only end a stop early.
         let text = serde_json::to_vec(&all).unwrap_or_default();
         let mut hex = String::with_capacity(64);
@@ -123,19 +105,12 @@ impl Settings {
     /// U3b: what a REGISTER says.
     fn request(&self) -> impl PartialEq + Serialize + '_ {
         let contact_params = self.contact_params.as_deref().unwrap_or_default();
-        (
-            contact_params,
-            self.expires(),
-            self.headers.as_deref().unwrap_or_default(),
-        )
+        (contact_params, self.expires(), self.headers.as_deref().unwrap_or_default())
     }
 
     /// What answers a challenge.
     fn credentials(&self) -> impl PartialEq + '_ {
-        (
-            self.password.as_ref().map(|secret| secret.reveal()),
-            self.credentials_but_password(),
-        )
+        (self.password.as_ref().map(|secret| secret.reveal()), self.credentials_but_password())
     }
 
     fn credentials_but_password(&self) -> (String, Option<&str>, SecretStorage) {
@@ -150,16 +125,8 @@ impl Settings {
             _ => 8,
         };
         let secrets = [&self.password, &self.tls_key];
-        let hidden: usize = secrets
-            .into_iter()
-            .flatten()
-            .map(|secret| secret.reveal().len())
-            .sum();
-        self.public()
-            .iter()
-            .map(|(key, value)| key.len() + of_value(value))
-            .sum::<usize>()
-            + hidden
+        let hidden: usize = secrets.into_iter().flatten().map(|secret| secret.reveal().len()).sum();
+        self.public().iter().map(|(key, value)| key.len() + of_value(value)).sum::<usize>() + hidden
     }
 }
 

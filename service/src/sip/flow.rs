@@ -68,10 +68,9 @@ impl Flow {
     /// The SIP crate's name for where it leads.
     pub fn destination(&self) -> Option<SipAddr> {
         match self {
-            Flow::Udp { server, .. } => Some(SipAddr {
-                r#type: Some(rsipstack::sip::Transport::Udp),
-                addr: server.address.into(),
-            }),
+            Flow::Udp { server, .. } => {
+                Some(SipAddr { r#type: Some(rsipstack::sip::Transport::Udp), addr: server.address.into() })
+            }
             Flow::Stream(_) => None,
         }
     }

@@ -39,16 +39,8 @@ async fn take_response(shared: &Arc<Shared>, head: &str, peer: SocketAddr, conne
     let Some(message @ SipMessage::Response(_)) = wire::parse(head.as_bytes()) else {
         return shared.drop_message("a response that is malformed");
     };
-    let from = SipAddr {
-        r#type: Some(connection.transport()),
-        addr: peer.into(),
-    };
-    if shared
-        .endpoint
-        .on_received_message(message, connection.clone(), &from)
-        .await
-        .is_err()
-    {
+    let from = SipAddr { r#type: Some(connection.transport()), addr: peer.into() };
+    if shared.endpoint.on_received_message(message, connection.clone(), &from).await.is_err() {
         shared.drop_message("a response that fits no request");
     }
 }
@@ -62,15 +54,10 @@ fn answer(shared: &Shared, head: &str, peer: SocketAddr) -> Option<String> {
     let mut start = head.lines().next()?.split(' ');
     let (method, uri, version) = (start.next()?, start.next()?, start.next()?);
     let first = |name: &str| {
-        fields
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
+        fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     };
     let whole = version == "SIP/2.0"
-        && ["Via", "From", "Call-ID"]
-            .iter()
-            .all(|name| first(name).is_some_and(|value| !value.is_empty()));
+        && ["Via", "From", "Call-ID"].iter().all(|name| first(name).is_some_and(|value| !value.is_empty()));
     let cseq_method = first("CSeq")?.split_whitespace().nth(1)?;
     let to = first("To")?;
     if !whole || cseq_method != method || method == "ACK" {
@@ -80,11 +67,7 @@ fn answer(shared: &Shared, head: &str, peer: SocketAddr) -> Option<String> {
     if !from_server {
         return None;
     }
-    let (status, extra) = if profile_known {
-        verdict(method, first("Event"))
-    } else {
-        ("404 Not Found", "")
-    };
+    let (status, extra) = if profile_known { verdict(method, first("Event")) } else { ("404 Not Found", "") };
     let mut text = format!("SIP/2.0 {status}\r\n");
     for (name, value) in &fields {
         match name.to_ascii_lowercase().as_str() {
@@ -95,24 +78,16 @@ fn answer(shared: &Shared, head: &str, peer: SocketAddr) -> Option<String> {
         }
     }
     text.push_str(extra);
-    text.push_str(&format!(
-        "Server: {}\r\nContent-Length: 0\r\n\r\n",
-        wire::USER_AGENT
-    ));
+    text.push_str(&format!("Server: {}\r\nContent-Length: 0\r\n\r\n", wire::USER_AGENT));
     Some(text)
 }
 
 /// Whether the Request-URI's user is a Contact token of ours, and whether `peer` is a server that such a
 /// profile's flow leads to. An unknown token is answered to any server of ours.
 fn place(shared: &Shared, uri: &str, peer: SocketAddr) -> (bool, bool) {
-    let user = uri
-        .split_once(':')
-        .and_then(|(_, rest)| rest.split_once('@'))
-        .map(|(user, _)| user);
+    let user = uri.split_once(':').and_then(|(_, rest)| rest.split_once('@')).map(|(user, _)| user);
     let state = shared.state();
-    let profile = user
-        .and_then(|user| state.tokens.get(user))
-        .and_then(|id| state.profiles.get(id));
+    let profile = user.and_then(|user| state.tokens.get(user)).and_then(|id| state.profiles.get(id));
     let is_from = |profile: &super::Profile| profile.flow.as_ref().is_some_and(|flow| flow.is_from(peer));
     match profile {
         Some(profile) => (true, is_from(profile)),
@@ -130,10 +105,7 @@ fn verdict(method: &str, event: Option<&str>) -> (&'static str, &'static str) {
         ),
         "INVITE" => ("480 Temporarily Unavailable", ""),
         "NOTIFY" => {
-            let package = event
-                .and_then(|event| event.split(';').next())
-                .unwrap_or_default()
-                .trim();
+            let package = event.and_then(|event| event.split(';').next()).unwrap_or_default().trim();
             if package.eq_ignore_ascii_case("message-summary") {
                 ("200 OK", "")
             } else {
@@ -141,18 +113,13 @@ fn verdict(method: &str, event: Option<&str>) -> (&'static str, &'static str) {
             }
         }
         "CANCEL" | "BYE" => ("481 Call/Transaction Does Not Exist", ""),
-        _ => (
-            "405 Method Not Allowed",
-            "Allow: OPTIONS, NOTIFY, INVITE, ACK, CANCEL, BYE\r\n",
-        ),
+        _ => ("405 Method Not Allowed", "Allow: OPTIONS, NOTIFY, INVITE, ACK, CANCEL, BYE\r\n"),
     }
 }
 
 fn has_tag(to: &str) -> bool {
     let params = to.rsplit('>').next().unwrap_or(to);
-    params
-        .split(';')
-        .any(|param| param.trim().to_ascii_lowercase().starts_with("tag="))
+    params.split(';').any(|param| param.trim().to_ascii_lowercase().starts_with("tag="))
 }
 
 /// A tag that a retransmission gets as well.

@@ -90,10 +90,7 @@ impl Edge {
             callid_suffix: Some(String::from("sip-profiles")),
             ..EndpointOption::default()
         };
-        let endpoint = EndpointBuilder::new()
-            .with_option(option)
-            .with_user_agent(wire::USER_AGENT)
-            .build();
+        let endpoint = EndpointBuilder::new().with_option(option).with_user_agent(wire::USER_AGENT).build();
         let timers = endpoint.inner.clone();
         tokio::spawn(async move { timers.process_timer().await });
         Edge {
@@ -117,14 +114,7 @@ impl Edge {
         match state.profiles.get_mut(&profile) {
             Some(known) => known.settings = settings,
             None => {
-                let new = Profile {
-                    settings,
-                    token,
-                    flow: None,
-                    keep_alive: None,
-                    pinger: None,
-                    task: None,
-                };
+                let new = Profile { settings, token, flow: None, keep_alive: None, pinger: None, task: None };
                 state.profiles.insert(profile, new);
             }
         }
@@ -198,24 +188,14 @@ impl Edge {
     pub fn source_towards(&self, profile: u32, server: SocketAddr) -> io::Result<IpAddr> {
         let binding = {
             let state = self.shared.state();
-            state
-                .profiles
-                .get(&profile)
-                .map(|known| Binding::of(&known.settings))
-                .unwrap_or_default()
+            state.profiles.get(&profile).map(|known| Binding::of(&known.settings)).unwrap_or_default()
         };
         socket::source_towards(server, &binding)
     }
 
     /// The local address of a profile's flow, where it has one.
     pub fn local_address(&self, profile: u32) -> Option<SocketAddr> {
-        self.shared
-            .state()
-            .profiles
-            .get(&profile)?
-            .flow
-            .as_ref()
-            .map(Flow::local)
+        self.shared.state().profiles.get(&profile)?.flow.as_ref().map(Flow::local)
     }
 
     /// Messages that were dropped: malformed, too large, or from strangers.

@@ -35,11 +35,7 @@ impl Names {
     /// The targets of `hop` in the order to try them; never empty.
     pub async fn targets(&self, hop: &Hop) -> Result<Vec<Target>, Failure> {
         let host = hop.uri.host.clone();
-        let target = |transport, address| Target {
-            transport,
-            address,
-            host: host.clone(),
-        };
+        let target = |transport, address| Target { transport, address, host: host.clone() };
         let settled = settled_transport(hop);
         let transport = settled.unwrap_or(Transport::Udp);
         if let Ok(ip) = host.parse::<IpAddr>() {
@@ -52,10 +48,7 @@ impl Names {
             Err(_) => return Err(Failure::Resolver(format!("the lookup of {host} timed out"))),
         };
         addresses.truncate(TARGETS);
-        Ok(addresses
-            .into_iter()
-            .map(|(transport, address)| target(transport, address))
-            .collect())
+        Ok(addresses.into_iter().map(|(transport, address)| target(transport, address)).collect())
     }
 
     async fn look_up(
@@ -67,11 +60,7 @@ impl Names {
         let resolver = self.resolver()?;
         let transport = settled.unwrap_or(Transport::Udp);
         let servers = match hop.uri.port {
-            Some(port) => vec![Server {
-                transport,
-                name: host.to_owned(),
-                port,
-            }],
+            Some(port) => vec![Server { transport, name: host.to_owned(), port }],
             None => servers(&resolver, host, settled).await?,
         };
         let mut found = Vec::new();
@@ -80,10 +69,7 @@ impl Names {
             match addresses(&resolver, &server.name).await {
                 Ok(ips) => {
                     let port = server.port;
-                    found.extend(
-                        ips.into_iter()
-                            .map(|ip| (server.transport, SocketAddr::new(ip, port))),
-                    );
+                    found.extend(ips.into_iter().map(|ip| (server.transport, SocketAddr::new(ip, port))));
                 }
                 Err(failure) => worst = Some(failure),
             }
@@ -96,9 +82,7 @@ impl Names {
     }
 
     fn resolver(&self) -> Result<TokioResolver, Failure> {
-        let changed = std::fs::metadata("/etc/resolv.conf")
-            .and_then(|meta| meta.modified())
-            .ok();
+        let changed = std::fs::metadata("/etc/resolv.conf").and_then(|meta| meta.modified()).ok();
         let mut known = self.resolver.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((when, resolver)) = &*known
             && *when == changed
@@ -107,10 +91,7 @@ impl Names {
         }
         let unusable =
             |error: NetError| Failure::Resolver(format!("the system's resolver is not usable ({error})"));
-        let resolver = TokioResolver::builder_tokio()
-            .map_err(unusable)?
-            .build()
-            .map_err(unusable)?;
+        let resolver = TokioResolver::builder_tokio().map_err(unusable)?.build().map_err(unusable)?;
         *known = Some((changed, resolver.clone()));
         Ok(resolver)
     }
@@ -145,9 +126,7 @@ async fn servers(
     if services.is_empty() {
         services = match settled {
             Some(transport) => vec![(transport, service_name(transport, host))],
-            None => [Transport::Udp, Transport::Tcp]
-                .map(|one| (one, service_name(one, host)))
-                .into(),
+            None => [Transport::Udp, Transport::Tcp].map(|one| (one, service_name(one, host))).into(),
         };
     }
     let mut servers = Vec::new();
@@ -156,11 +135,7 @@ async fn servers(
     }
     if servers.is_empty() {
         let transport = settled.unwrap_or(Transport::Udp);
-        servers.push(Server {
-            transport,
-            name: host.to_owned(),
-            port: default_port(transport),
-        });
+        servers.push(Server { transport, name: host.to_owned(), port: default_port(transport) });
     }
     Ok(servers)
 }
@@ -175,25 +150,15 @@ fn service_name(transport: Transport, host: &str) -> String {
 
 async fn records(resolver: &TokioResolver, name: &str, kind: RecordType) -> Result<Vec<RData>, Failure> {
     match resolver.lookup(absolute(name), kind).await {
-        Ok(lookup) => Ok(lookup
-            .answers()
-            .iter()
-            .map(|record| record.data.clone())
-            .collect()),
+        Ok(lookup) => Ok(lookup.answers().iter().map(|record| record.data.clone()).collect()),
         // What a name does not have is decided by its addresses: SRV-only names have none, and need none.
         Err(error) if error.is_no_records_found() || error.is_nx_domain() => Ok(Vec::new()),
-        Err(error) => Err(Failure::Resolver(format!(
-            "the lookup of {name} failed ({error})"
-        ))),
+        Err(error) => Err(Failure::Resolver(format!("the lookup of {name} failed ({error})"))),
     }
 }
 
 fn absolute(name: &str) -> String {
-    if name.ends_with('.') {
-        name.to_owned()
-    } else {
-        format!("{name}.")
-    }
+    if name.ends_with('.') { name.to_owned() } else { format!("{name}.") }
 }
 
 async fn naptr(resolver: &TokioResolver, host: &str) -> Result<Vec<(Transport, String)>, Failure> {
@@ -207,21 +172,13 @@ async fn naptr(resolver: &TokioResolver, host: &str) -> Result<Vec<(Transport, S
                     b"SIP+D2T" => Transport::Tcp,
                     _ => return None,
                 };
-                Some((
-                    naptr.order,
-                    naptr.preference,
-                    transport,
-                    naptr.replacement.to_string(),
-                ))
+                Some((naptr.order, naptr.preference, transport, naptr.replacement.to_string()))
             }
             _ => None,
         })
         .collect();
     found.sort_by_key(|(order, preference, ..)| (*order, *preference));
-    Ok(found
-        .into_iter()
-        .map(|(_, _, transport, name)| (transport, name))
-        .collect())
+    Ok(found.into_iter().map(|(_, _, transport, name)| (transport, name)).collect())
 }
 
 /// SRV by priority, and within one by weighted lot (RFC 2782). A single target `.` means: not offered here.
@@ -235,9 +192,7 @@ async fn srv(resolver: &TokioResolver, transport: Transport, name: &str) -> Resu
         })
         .collect();
     if found.len() == 1 && found[0].target.is_root() {
-        return Err(Failure::NoSuchName(format!(
-            "{name} says that SIP is not offered here"
-        )));
+        return Err(Failure::NoSuchName(format!("{name} says that SIP is not offered here")));
     }
     found.sort_by_key(|srv| (srv.priority, srv.weight));
     let mut ordered = Vec::new();
@@ -254,11 +209,7 @@ async fn srv(resolver: &TokioResolver, transport: Transport, name: &str) -> Resu
             .position(|sum| sum >= lot)
             .unwrap_or(0);
         let srv = found.remove(chosen);
-        ordered.push(Server {
-            transport,
-            name: srv.target.to_string(),
-            port: srv.port,
-        });
+        ordered.push(Server { transport, name: srv.target.to_string(), port: srv.port });
     }
     Ok(ordered)
 }
@@ -269,9 +220,7 @@ async fn addresses(resolver: &TokioResolver, name: &str) -> Result<Vec<IpAddr>, 
         Ok(lookup) => lookup,
         Err(error) if error.is_nx_domain() || error.is_no_records_found() => return Err(no_such_name(name)),
         Err(error) => {
-            return Err(Failure::Resolver(format!(
-                "the lookup of {name} failed ({error})"
-            )));
+            return Err(Failure::Resolver(format!("the lookup of {name} failed ({error})")));
         }
     };
     let (six, four): (Vec<IpAddr>, Vec<IpAddr>) = lookup.iter().partition(IpAddr::is_ipv6);

@@ -48,10 +48,7 @@ async fn exchange(
     let mut flow = flow_to(shared, profile, &target).await?;
     let mut text = wire::register(&request, target.transport, flow.local());
     if text.len() > DATAGRAM && request.may_switch_to_tcp && target.transport == Transport::Udp {
-        let stream = Target {
-            transport: Transport::Tcp,
-            ..target.clone()
-        };
+        let stream = Target { transport: Transport::Tcp, ..target.clone() };
         // A server without TCP gets the long datagram after all.
         if let Ok(over_tcp) = flow_to(shared, profile, &stream).await {
             (target, flow) = (stream, over_tcp);
@@ -81,10 +78,7 @@ async fn transact(
     let mut transaction =
         Transaction::new_client(key, request, shared.endpoint.clone(), Some(flow.connection()));
     transaction.destination = flow.destination();
-    transaction
-        .send()
-        .await
-        .map_err(|error| unusable(error.to_string()))?;
+    transaction.send().await.map_err(|error| unusable(error.to_string()))?;
     while let Some(message) = transaction.receive().await {
         if let SipMessage::Response(response) = message
             && response.status_code.code() >= 200
@@ -138,9 +132,7 @@ async fn connect(
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Err(socket::failure(&error)),
         Err(_) => {
-            return Err(Failure::Unreachable(String::from(
-                "the connection attempt timed out",
-            )));
+            return Err(Failure::Unreachable(String::from("the connection attempt timed out")));
         }
     };
     let local = stream.local_addr().map_err(|error| socket::failure(&error))?;

@@ -24,10 +24,7 @@ pub struct Binding {
 impl Binding {
     /// As `settings` say.
     pub fn of(settings: &Settings) -> Self {
-        Self {
-            interface: settings.interface.clone(),
-            dscp: settings.dscp.unwrap_or(0),
-        }
+        Self { interface: settings.interface.clone(), dscp: settings.dscp.unwrap_or(0) }
     }
 
     fn apply(&self, socket: &Socket, is_v6: bool) -> io::Result<()> {
@@ -44,11 +41,7 @@ impl Binding {
 }
 
 fn domain(address: SocketAddr) -> Domain {
-    if address.is_ipv6() {
-        Domain::IPV6
-    } else {
-        Domain::IPV4
-    }
+    if address.is_ipv6() { Domain::IPV6 } else { Domain::IPV4 }
 }
 
 /// The kernel's choice of source address towards `server`; connecting a datagram socket sends nothing.
@@ -57,9 +50,7 @@ pub fn source_towards(server: SocketAddr, binding: &Binding) -> io::Result<IpAdd
     binding.apply(&socket, server.is_ipv6())?;
     socket.connect(&server.into())?;
     let local = socket.local_addr()?.as_socket().map(|address| address.ip());
-    local
-        .filter(|ip| !ip.is_unspecified())
-        .ok_or_else(|| Errno::NETUNREACH.into())
+    local.filter(|ip| !ip.is_unspecified()).ok_or_else(|| Errno::NETUNREACH.into())
 }
 
 /// A datagram socket at `source`, any port.
@@ -87,9 +78,7 @@ pub async fn tcp(server: SocketAddr, binding: &Binding) -> io::Result<tokio::net
     if binding.interface.is_some() {
         socket.bind(&SocketAddr::new(any, 0).into())?;
     }
-    tokio::net::TcpSocket::from_std_stream(socket.into())
-        .connect(server)
-        .await
+    tokio::net::TcpSocket::from_std_stream(socket.into()).connect(server).await
 }
 
 /// What an error of connecting or binding means: no route is waited for until the network changes (E4), the rest

@@ -60,10 +60,7 @@ impl Stream {
         let (writes, to_write) = mpsc::channel(WRITES);
         let (outgoing, messages) = mpsc::unbounded_channel();
         let (_, nothing) = mpsc::unbounded_channel();
-        let addr = SipAddr {
-            r#type: Some(rsipstack::sip::Transport::Tcp),
-            addr: server.address.into(),
-        };
+        let addr = SipAddr { r#type: Some(rsipstack::sip::Transport::Tcp), addr: server.address.into() };
         // Its creation only wraps the channels.
         let Ok(connection) = ChannelConnection::create_connection(nothing, outgoing, addr, None).await else {
             unreachable!("wrapping two channels does not fail")
@@ -82,14 +79,7 @@ impl Stream {
             tokio::spawn(write(write_half, to_write, state.clone())).abort_handle(),
             tokio::spawn(forward(messages, writes.clone())).abort_handle(),
         ];
-        Arc::new(Stream {
-            server,
-            local,
-            connection,
-            writes,
-            state,
-            tasks,
-        })
+        Arc::new(Stream { server, local, connection, writes, state, tasks })
     }
 
     /// Where it leads.
@@ -114,11 +104,7 @@ impl Stream {
 
     /// Why it is over.
     pub fn why_closed(&self) -> String {
-        self.state
-            .why
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.state.why.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Resolves when it is over.
@@ -155,10 +141,7 @@ impl Stream {
 
     /// Writes `bytes` behind what already waits.
     pub async fn write(&self, bytes: Vec<u8>) -> io::Result<()> {
-        self.writes
-            .send(bytes)
-            .await
-            .map_err(|_| io::ErrorKind::BrokenPipe.into())
+        self.writes.send(bytes).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 }
 
@@ -282,27 +265,18 @@ enum Next {
 }
 
 fn next(bytes: &[u8]) -> Next {
-    let line_ends = bytes
-        .iter()
-        .take_while(|byte| matches!(byte, b'\r' | b'\n'))
-        .count();
+    let line_ends = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
     if line_ends > 0 {
         return Next::LineEnds(line_ends);
     }
     let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
-        return if bytes.len() > wire::LONGEST {
-            Next::Broken("header past 64 KiB")
-        } else {
-            Next::More
-        };
+        return if bytes.len() > wire::LONGEST { Next::Broken("header past 64 KiB") } else { Next::More };
     };
     let Some(head) = wire::head(&bytes[..end + 4]) else {
         return Next::Broken("unreadable header");
     };
     let fields = wire::fields(&head);
-    let lengths = fields
-        .iter()
-        .filter(|(name, _)| name.eq_ignore_ascii_case("Content-Length"));
+    let lengths = fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case("Content-Length"));
     let mut body = 0;
     for (_, value) in lengths {
         match value.parse::<usize>() {
@@ -314,11 +288,7 @@ fn next(bytes: &[u8]) -> Next {
     if whole > wire::LONGEST {
         return Next::Broken("message past 64 KiB");
     }
-    if bytes.len() < whole {
-        Next::More
-    } else {
-        Next::Message(whole)
-    }
+    if bytes.len() < whole { Next::More } else { Next::Message(whole) }
 }
 
 #[cfg(test)]
@@ -345,14 +315,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_cut_is_refused() {
-        assert!(matches!(
-            next(b"SIP/2.0 200 OK\r\nContent-Length: -1\r\n\r\n"),
-            Next::Broken(_)
-        ));
-        assert!(matches!(
-            next(b"SIP/2.0 200 OK\r\nContent-Length: 99999999\r\n\r\n"),
-            Next::Broken(_)
-        ));
+        assert!(matches!(next(b"SIP/2.0 200 OK\r\nContent-Length: -1\r\n\r\n"), Next::Broken(_)));
+        assert!(matches!(next(b"SIP/2.0 200 OK\r\nContent-Length: 99999999\r\n\r\n"), Next::Broken(_)));
         assert!(matches!(next(&vec![b'a'; wire::LONGEST + 1]), Next::Broken(_)));
     }
 }

@@ -62,26 +62,13 @@ impl UdpFlow {
             r#type: Some(rsipstack::sip::Transport::Udp),
             addr: local.into(),
         };
-        let connection = UdpConnection::attach(
-            UdpInner {
-                conn: socket.clone(),
-                addr,
-            },
-            None,
-            None,
-        )
-        .await;
+        let connection = UdpConnection::attach(UdpInner { conn: socket.clone(), addr }, None, None).await;
         let reader = tokio::spawn(read(
             Arc::downgrade(shared),
             socket.clone(),
             SipConnection::Udp(connection.clone()),
         ));
-        Ok(Self {
-            socket,
-            local,
-            connection,
-            reader: reader.abort_handle(),
-        })
+        Ok(Self { socket, local, connection, reader: reader.abort_handle() })
     }
 
     /// Our address.

@@ -71,31 +71,17 @@ pub fn response(response: &sip::Response, server: Target, local: SocketAddr, con
     let headers = response
         .headers()
         .iter()
-        .map(|header| {
-            (
-                long_name(header.name()).to_owned(),
-                header.value().trim().to_owned(),
-            )
-        })
+        .map(|header| (long_name(header.name()).to_owned(), header.value().trim().to_owned()))
         .collect();
     let phrase = response.wire_reason.as_deref().map(str::to_owned);
     let status = response.status_code.code();
     let phrase = phrase.unwrap_or_else(|| default_phrase(&response.status_code));
-    Response {
-        status,
-        phrase,
-        headers,
-        server,
-        local,
-        contact,
-    }
+    Response { status, phrase, headers, server, local, contact }
 }
 
 fn default_phrase(status: &sip::StatusCode) -> String {
     let text = status.to_string();
-    text.split_once(' ')
-        .map(|(_, phrase)| phrase.to_owned())
-        .unwrap_or_default()
+    text.split_once(' ').map(|(_, phrase)| phrase.to_owned()).unwrap_or_default()
 }
 
 /// RFC 3261 §7.3.3 and the later registrations.

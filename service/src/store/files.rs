@@ -39,13 +39,9 @@ impl Files for RealFiles {
     fn run(&self, step: Step<'_>) -> io::Result<()> {
         match step {
             Step::MakeDir(path) => DirBuilder::new().recursive(true).mode(0o700).create(path),
-            Step::Create(path) => OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(path)
-                .map(drop),
+            Step::Create(path) => {
+                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map(drop)
+            }
             Step::Write(path, bytes) => OpenOptions::new().write(true).open(path)?.write_all(bytes),
             Step::Sync(path) => File::open(path)?.sync_all(),
             Step::Rename(from, to) => fs::rename(from, to),

@@ -40,10 +40,7 @@ pub(super) fn open<F: Files>(root: &Path, files: F) -> Result<(Store<F>, Loaded)
         .map_err(at(&lock_path))?;
     flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
         rustix::io::Errno::WOULDBLOCK => StoreError::Locked(root.to_owned()),
-        other => StoreError::Disk {
-            path: lock_path.clone(),
-            cause: other.into(),
-        },
+        other => StoreError::Disk { path: lock_path.clone(), cause: other.into() },
     })?;
     for name in DIRECTORIES {
         let path = root.join(name);
@@ -97,13 +94,7 @@ impl<F: Files> Store<F> {
     fn read_profile(&self, id: u32, path: &Path) -> Result<(Record, Written), String> {
         let text = fs::read(path).map_err(|error| error.to_string())?;
         let parsed: ProfileText = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
-        let ProfileText {
-            owner,
-            shared,
-            identity,
-            secrets: generation,
-            mut settings,
-        } = parsed;
+        let ProfileText { owner, shared, identity, secrets: generation, mut settings } = parsed;
         let mut kept = None;
         if let Some(generation) = generation {
             let secrets = self.read_secrets(id, generation)?;
@@ -112,21 +103,8 @@ impl<F: Files> Store<F> {
         }
         let settings = settings.rechecked().map_err(|error| error.to_string())?;
         let marker = self.dir("auto-register").join(id.to_string());
-        let written = Written {
-            text,
-            secrets: kept,
-            auto_register: marker.exists(),
-        };
-        Ok((
-            Record {
-                id,
-                owner,
-                shared,
-                settings,
-                identity,
-            },
-            written,
-        ))
+        let written = Written { text, secrets: kept, auto_register: marker.exists() };
+        Ok((Record { id, owner, shared, settings, identity }, written))
     }
 
     /// A profile whose secrets cannot be read is set aside as well: without its password it would not be itself.
@@ -180,10 +158,7 @@ impl<F: Files> Store<F> {
         for name in self.names("secrets")? {
             let id = name.split('.').next().and_then(parse_id);
             let belongs = match id.and_then(|id| self.written.get(&id)) {
-                Some(Written {
-                    secrets: Some((generation, _)),
-                    ..
-                }) => {
+                Some(Written { secrets: Some((generation, _)), .. }) => {
                     name.split('.').nth(1) == Some(generation.to_string().as_str()) && !name.ends_with(".new")
                 }
                 Some(_) => false,
@@ -203,12 +178,8 @@ impl<F: Files> Store<F> {
             serde_json::from_slice::<ProfileText>(&written.text)
                 .is_ok_and(|profile| profile.settings.auto_register())
         };
-        let marked: BTreeSet<u32> = self
-            .written
-            .iter()
-            .filter(|(_, written)| wanted(written))
-            .map(|(id, _)| *id)
-            .collect();
+        let marked: BTreeSet<u32> =
+            self.written.iter().filter(|(_, written)| wanted(written)).map(|(id, _)| *id).collect();
         for name in self.names("auto-register")? {
             if !parse_id(&name).is_some_and(|id| marked.contains(&id)) {
                 self.run(Step::Remove(&dir.join(&name)))?;
@@ -224,9 +195,7 @@ impl<F: Files> Store<F> {
     }
 
     fn is_set_aside(&self, id: u32) -> bool {
-        self.dir("profiles")
-            .join(format!("{id}.json.unreadable"))
-            .exists()
+        self.dir("profiles").join(format!("{id}.json.unreadable")).exists()
     }
 
     /// Gives an unreadable file another name; never one that is taken.
@@ -248,10 +217,7 @@ impl<F: Files> Store<F> {
 
     fn names(&self, directory: &str) -> Result<Vec<String>, StoreError> {
         let path = self.dir(directory);
-        let at = |cause| StoreError::Disk {
-            path: path.clone(),
-            cause,
-        };
+        let at = |cause| StoreError::Disk { path: path.clone(), cause };
         let mut names = Vec::new();
         for entry in fs::read_dir(&path).map_err(at)? {
             names.extend(entry.map_err(at)?.file_name().into_string());

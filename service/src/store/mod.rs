@@ -71,10 +71,7 @@ impl<F: Files> Store<F> {
         let id = record.id;
         let secrets = SecretsText::of(&record.settings);
         let before = self.written.get(&id);
-        let generation = match (
-            before.and_then(|before| before.secrets.as_ref()),
-            secrets.is_empty(),
-        ) {
+        let generation = match (before.and_then(|before| before.secrets.as_ref()), secrets.is_empty()) {
             (_, true) => None,
             (Some((generation, old)), false) if *old == secrets => Some(*generation),
             (Some((generation, _)), false) => Some(generation + 1),
@@ -96,11 +93,8 @@ impl<F: Files> Store<F> {
             self.put_back(id);
             return Err(error);
         }
-        let now = Written {
-            text,
-            secrets: generation.map(|generation| (generation, secrets)),
-            auto_register,
-        };
+        let now =
+            Written { text, secrets: generation.map(|generation| (generation, secrets)), auto_register };
         let before = self.written.insert(id, now);
         self.next_id = self.next_id.max(id.saturating_add(1));
         self.tidy(id, before, generation, auto_register);
@@ -114,9 +108,8 @@ impl<F: Files> Store<F> {
             self.write_whole(&self.root.join("next-id"), text.as_bytes())?;
         }
         let path = self.profile_path(id);
-        let removed = self
-            .run(Step::Remove(&path))
-            .and_then(|()| self.run(Step::SyncDir(&self.dir("profiles"))));
+        let removed =
+            self.run(Step::Remove(&path)).and_then(|()| self.run(Step::SyncDir(&self.dir("profiles"))));
         if let Err(error) = removed {
             self.put_back(id);
             return Err(error);
@@ -202,10 +195,7 @@ impl<F: Files> Store<F> {
 
     fn run(&self, step: Step<'_>) -> Result<(), StoreError> {
         let path = step.path();
-        self.files.run(step).map_err(|cause| StoreError::Disk {
-            path: path.to_owned(),
-            cause,
-        })
+        self.files.run(step).map_err(|cause| StoreError::Disk { path: path.to_owned(), cause })
     }
 
     fn dir(&self, name: &str) -> PathBuf {
@@ -222,13 +212,7 @@ impl<F: Files> Store<F> {
 }
 
 fn profile_text(record: &Record, generation: Option<u64>) -> Result<Vec<u8>, StoreError> {
-    let Record {
-        id,
-        owner,
-        shared,
-        settings,
-        identity,
-    } = record;
+    let Record { id, owner, shared, settings, identity } = record;
     let text = ProfileText {
         owner: *owner,
         shared: *shared,

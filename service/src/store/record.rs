@@ -47,10 +47,7 @@ impl SecretsText {
     /// The secrets among `settings`.
     pub fn of(settings: &Settings) -> Self {
         let reveal = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.reveal().to_owned());
-        Self {
-            password: reveal(&settings.password),
-            tls_key: reveal(&settings.tls_key),
-        }
+        Self { password: reveal(&settings.password), tls_key: reveal(&settings.tls_key) }
     }
 
     /// None at all?

@@ -22,21 +22,13 @@ enum Undo {
 
 impl StoppingFiles {
     fn after(steps: usize, loses: bool) -> Self {
-        Self {
-            steps: Cell::new(steps),
-            loses,
-            unsynced: RefCell::default(),
-        }
+        Self { steps: Cell::new(steps), loses, unsynced: RefCell::default() }
     }
 
     fn note(&self, step: Step<'_>) {
         let mut unsynced = self.unsynced.borrow_mut();
         let entry = |path: &Path| {
-            Undo::Entry(
-                path.parent().unwrap().to_owned(),
-                path.to_owned(),
-                fs::read(path).ok(),
-            )
+            Undo::Entry(path.parent().unwrap().to_owned(), path.to_owned(), fs::read(path).ok())
         };
         match step {
             Step::Write(path, _) => unsynced.push(Undo::Content(path.to_owned())),
@@ -101,17 +93,8 @@ fn record(id: u32, name: &str, password: Option<&str>, auto: bool) -> Record {
     .map(|(key, value)| (key.to_owned(), value))
     .into();
     values.extend(password.map(|text| (String::from("password"), Value::Text(text.to_owned()))));
-    let identity = Identity {
-        token: format!("token{id}"),
-        instance: String::from("i"),
-    };
-    Record {
-        id,
-        owner: 1000,
-        shared: false,
-        settings: Settings::create(values).unwrap(),
-        identity,
-    }
+    let identity = Identity { token: format!("token{id}"), instance: String::from("i") };
+    Record { id, owner: 1000, shared: false, settings: Settings::create(values).unwrap(), identity }
 }
 
 fn load(root: &Path) -> (u32, Loaded) {
@@ -155,11 +138,7 @@ fn stopped_everywhere(op: Op, check: impl Fn(bool, &[Record], u32, &Loaded)) {
             assert_eq!(loaded.set_aside, [], "after {steps} steps");
             check(acknowledged, &loaded.profiles, next_id, &loaded);
             let markers: Vec<_> = fs::read_dir(dir.path().join("auto-register")).unwrap().collect();
-            let auto = loaded
-                .profiles
-                .iter()
-                .filter(|record| record.settings.auto_register())
-                .count();
+            let auto = loaded.profiles.iter().filter(|record| record.settings.auto_register()).count();
             assert_eq!(markers.len(), auto, "L5: a marker for each AutoRegister profile");
             if done {
                 break;
@@ -179,10 +158,7 @@ fn u1_create_stopped_after_every_step_leaves_it_whole_or_not_there() {
         |acknowledged, found, next_id, _| {
             let mut new = old();
             new.push(record(3, "three", Some("secret"), true));
-            assert!(
-                found == new || (!acknowledged && found == old()),
-                "{acknowledged} {found:?}"
-            );
+            assert!(found == new || (!acknowledged && found == old()), "{acknowledged} {found:?}");
             assert!(!acknowledged || next_id == 4);
         },
     );
@@ -194,10 +170,7 @@ fn u1_update_with_password_stopped_after_every_step_leaves_old_or_new() {
         |store| store.save(&record(1, "uno", Some("new"), true)),
         |acknowledged, found, _, _| {
             let new = vec![record(1, "uno", Some("new"), true), record(2, "two", None, true)];
-            assert!(
-                found == new || (!acknowledged && found == old()),
-                "{acknowledged} {found:?}"
-            );
+            assert!(found == new || (!acknowledged && found == old()), "{acknowledged} {found:?}");
         },
     );
 }
@@ -208,10 +181,7 @@ fn u1_update_that_clears_the_password_stopped_after_every_step() {
         |store| store.save(&record(1, "one", None, false)),
         |acknowledged, found, _, _| {
             let new = vec![record(1, "one", None, false), record(2, "two", None, true)];
-            assert!(
-                found == new || (!acknowledged && found == old()),
-                "{acknowledged} {found:?}"
-            );
+            assert!(found == new || (!acknowledged && found == old()), "{acknowledged} {found:?}");
         },
     );
 }
@@ -222,10 +192,7 @@ fn u1_remove_stopped_after_every_step_never_gives_the_id_again() {
         |store| store.remove(2),
         |acknowledged, found, next_id, _| {
             let new = vec![record(1, "one", Some("old"), false)];
-            assert!(
-                found == new || (!acknowledged && found == old()),
-                "{acknowledged} {found:?}"
-            );
+            assert!(found == new || (!acknowledged && found == old()), "{acknowledged} {found:?}");
             assert_eq!(next_id, 3);
         },
     );
@@ -255,25 +222,12 @@ fn u2_an_unreadable_profile_is_set_aside_and_the_rest_loads() {
     }
     fs::write(dir.path().join("profiles/2.json"), "{ half").unwrap();
     let (next_id, loaded) = load(dir.path());
-    assert_eq!(
-        loaded.profiles.iter().map(|record| record.id).collect::<Vec<_>>(),
-        [1, 3]
-    );
-    assert_eq!(
-        loaded.set_aside[0].0,
-        dir.path().join("profiles/2.json.unreadable")
-    );
+    assert_eq!(loaded.profiles.iter().map(|record| record.id).collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(loaded.set_aside[0].0, dir.path().join("profiles/2.json.unreadable"));
     assert_eq!(loaded.defaults, BTreeMap::from([(1000, 3)]));
     assert_eq!(next_id, 4);
-    assert!(
-        dir.path().join("secrets/2.1.json").exists(),
-        "its secrets stay with it"
-    );
-    assert_eq!(
-        profiles(dir.path()).len(),
-        2,
-        "the next start finds nothing more to set aside"
-    );
+    assert!(dir.path().join("secrets/2.1.json").exists(), "its secrets stay with it");
+    assert_eq!(profiles(dir.path()).len(), 2, "the next start finds nothing more to set aside");
 }
 
 #[test]
@@ -285,18 +239,10 @@ fn u2_a_file_with_a_setting_that_cannot_be_taken_is_set_aside() {
     }
     let path = dir.path().join("profiles/1.json");
     let text = fs::read_to_string(&path).unwrap();
-    fs::write(
-        &path,
-        text.replace("\"display-name\": \"x\"", "\"headers\": [\"X: a\\r\\nVia: b\"]"),
-    )
-    .unwrap();
+    fs::write(&path, text.replace("\"display-name\": \"x\"", "\"headers\": [\"X: a\\r\\nVia: b\"]")).unwrap();
     let (_, loaded) = load(dir.path());
     assert_eq!(loaded.profiles, []);
-    assert!(
-        loaded.set_aside[0].1.contains("headers"),
-        "{:?}",
-        loaded.set_aside
-    );
+    assert!(loaded.set_aside[0].1.contains("headers"), "{:?}", loaded.set_aside);
 }
 
 #[test]
@@ -311,21 +257,14 @@ fn secrets_stand_apart_and_files_are_for_their_owner_alone() {
     assert_eq!(mode(&root.join("secrets")), 0o700);
     assert_eq!(mode(&root.join("secrets/1.1.json")), 0o600);
     assert_eq!(mode(&root.join("profiles/1.json")), 0o600);
-    assert!(
-        !fs::read_to_string(root.join("profiles/1.json"))
-            .unwrap()
-            .contains("hunter2")
-    );
+    assert!(!fs::read_to_string(root.join("profiles/1.json")).unwrap().contains("hunter2"));
 }
 
 #[test]
 fn l6_a_second_instance_does_not_get_the_directory() {
     let dir = tempfile::tempdir().unwrap();
     let (_store, _) = Store::open(dir.path(), RealFiles).unwrap();
-    assert!(matches!(
-        Store::open(dir.path(), RealFiles),
-        Err(StoreError::Locked(_))
-    ));
+    assert!(matches!(Store::open(dir.path(), RealFiles), Err(StoreError::Locked(_))));
 }
 
 #[test]

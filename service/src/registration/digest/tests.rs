@@ -6,10 +6,7 @@ fn challenge(text: &str) -> Challenge {
 }
 
 fn value_of(header: &str, name: &str) -> String {
-    let after = header
-        .split(&format!("{name}=\""))
-        .nth(1)
-        .expect("the parameter is there");
+    let after = header.split(&format!("{name}=\"")).nth(1).expect("the parameter is there");
     after.split('"').next().unwrap_or_default().to_owned()
 }
 
@@ -19,22 +16,14 @@ fn rfc_7616_example_md5_and_sha_256() {
     let secret = Secret::new("Circle of Life");
     for (algorithm, expected) in [
         ("MD5", "8ca523f5e9506fed4657c9700eebdbec"),
-        (
-            "SHA-256",
-            "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1",
-        ),
+        ("SHA-256", "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"),
     ] {
         let challenge = challenge(&format!(
             "Digest realm=\"http-auth@example.org\", qop=\"auth, auth-int\", algorithm={algorithm}, \
              nonce=\"7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v\", \
              opaque=\"FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS\""
         ));
-        let login = Login {
-            user: "Mufasa",
-            password: &secret,
-            uri: "/dir/index.html",
-            count: 1,
-        };
+        let login = Login { user: "Mufasa", password: &secret, uri: "/dir/index.html", count: 1 };
         let cnonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ";
         assert_eq!(response(&challenge, &login, "Mufasa", "GET", cnonce), expected);
     }
@@ -45,12 +34,7 @@ fn rfc_7616_example_md5_and_sha_256() {
 fn without_qop_no_cnonce_is_sent() {
     let secret = Secret::new("zanzibar");
     let challenge = challenge("Digest realm=\"biloxi.com\", nonce=\"dcd98b7102dd2f0e8b11d0f600bfb0c093\"");
-    let login = Login {
-        user: "bob",
-        password: &secret,
-        uri: "sip:biloxi.com",
-        count: 1,
-    };
+    let login = Login { user: "bob", password: &secret, uri: "sip:biloxi.com", count: 1 };
     let header = credentials_with(&challenge, &login, "unused");
     assert!(!header.contains("cnonce") && !header.contains("nc=") && !header.contains("algorithm"));
     let ha1 = Algorithm::MD5.hex("bob:biloxi.com:zanzibar");
@@ -65,12 +49,7 @@ fn qop_and_count_are_unquoted_and_opaque_comes_back() {
     let challenge = challenge(
         "Digest realm=\"a\\\"b\", nonce=\"n,=1\", qop=\"auth\", opaque=\"\", algorithm=SHA-256-sess",
     );
-    let login = Login {
-        user: "u\"x",
-        password: &secret,
-        uri: "sip:h",
-        count: 17,
-    };
+    let login = Login { user: "u\"x", password: &secret, uri: "sip:h", count: 17 };
     let header = credentials_with(&challenge, &login, "c");
     assert!(header.contains("qop=auth, nc=00000011"), "{header}");
     assert!(header.contains("opaque=\"\""), "{header}");
@@ -91,9 +70,6 @@ fn the_topmost_supported_challenge_of_a_realm_is_taken() {
         ]
         .into_iter(),
     );
-    let found: Vec<_> = all
-        .iter()
-        .map(|one| (one.realm.as_str(), one.nonce.as_str(), one.stale))
-        .collect();
+    let found: Vec<_> = all.iter().map(|one| (one.realm.as_str(), one.nonce.as_str(), one.stale)).collect();
     assert_eq!(found, [("x", "2", false), ("z", "5", true)]);
 }

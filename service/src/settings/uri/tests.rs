@@ -69,15 +69,9 @@ fn a_password_is_not_repeated_in_the_refusal() {
 #[test]
 fn equivalence_follows_rfc_3261_19_1_4() {
     for (one, other) in [
-        (
-            "sip:%61lice@atlanta.com;transport=TCP",
-            "sip:alice@AtLanTa.CoM;Transport=tcp",
-        ),
+        ("sip:%61lice@atlanta.com;transport=TCP", "sip:alice@AtLanTa.CoM;Transport=tcp"),
         ("sip:carol@chicago.com", "sip:carol@chicago.com;newparam=5"),
-        (
-            "sip:carol@chicago.com;security=on",
-            "sip:carol@chicago.com;newparam=5",
-        ),
+        ("sip:carol@chicago.com;security=on", "sip:carol@chicago.com;newparam=5"),
         (
             "sip:biloxi.com;transport=tcp;method=REGISTER?to=sip:bob%40biloxi.com",
             "sip:biloxi.com;method=REGISTER;transport=tcp?to=sip:bob%40biloxi.com",
@@ -92,21 +86,12 @@ fn equivalence_follows_rfc_3261_19_1_4() {
         assert!(uri(other).equivalent(&uri(one)), "{other} {one}");
     }
     for (one, other) in [
-        (
-            "SIP:ALICE@AtLanTa.CoM;Transport=udp",
-            "sip:alice@AtLanTa.CoM;Transport=UDP",
-        ),
+        ("SIP:ALICE@AtLanTa.CoM;Transport=udp", "sip:alice@AtLanTa.CoM;Transport=UDP"),
         ("sip:bob@biloxi.com", "sip:bob@biloxi.com:5060"),
         ("sip:bob@biloxi.com", "sip:bob@biloxi.com;transport=udp"),
         ("sip:bob@biloxi.com", "sip:bob@biloxi.com:6000;transport=tcp"),
-        (
-            "sip:carol@chicago.com",
-            "sip:carol@chicago.com?Subject=next%20meeting",
-        ),
-        (
-            "sip:carol@chicago.com;security=off",
-            "sip:carol@chicago.com;security=on",
-        ),
+        ("sip:carol@chicago.com", "sip:carol@chicago.com?Subject=next%20meeting"),
+        ("sip:carol@chicago.com;security=off", "sip:carol@chicago.com;security=on"),
         ("sip:bob@biloxi.com", "sips:bob@biloxi.com"),
         ("sip:bob@phone21.boxesbybob.com", "sip:bob@192.0.2.4"),
     ] {
@@ -116,14 +101,8 @@ fn equivalence_follows_rfc_3261_19_1_4() {
 
 #[test]
 fn a_text_without_scheme_is_taken_loosely() {
-    assert_eq!(
-        SipUri::parse_loose("alice@example.org").unwrap().to_string(),
-        "sip:alice@example.org"
-    );
-    assert_eq!(
-        SipUri::parse_loose("SIPS:alice@Example.org").unwrap().to_string(),
-        "sips:alice@example.org"
-    );
+    assert_eq!(SipUri::parse_loose("alice@example.org").unwrap().to_string(), "sip:alice@example.org");
+    assert_eq!(SipUri::parse_loose("SIPS:alice@Example.org").unwrap().to_string(), "sips:alice@example.org");
     assert_eq!(SipUri::parse_loose("example.org:5070").unwrap().port, Some(5070));
 }
 
