@@ -1,4 +1,7 @@
-//! The D-Bus contract of the SIP profile service: its names, its interfaces as XML, and typed proxies for clients.
+//! The D-Bus contract of the SIP profile service: its names, its interfaces as XML, typed proxies for clients, and
+//! what its states mean in words.
 
+pub mod advice;
 pub mod names;
+pub mod proxy;
 pub mod xml;

@@ -1,0 +1,67 @@
+//! How the command ends when it cannot do what it should.
+
+use std::fmt;
+
+/// A failure: what to say, and the exit code.
+#[derive(Debug)]
+pub struct Failure {
+    /// One sentence.
+    pub message: String,
+    /// The exit code.
+    pub code: u8,
+}
+
+/// The command line is wrong.
+pub const USAGE: u8 = 2;
+/// The service cannot be reached.
+pub const UNREACHABLE: u8 = 3;
+
+impl Failure {
+    /// The command line is wrong.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { message: message.into(), code: USAGE }
+    }
+
+    /// Something of the system failed.
+    pub fn other(message: impl Into<String>) -> Self {
+        Self { message: message.into(), code: 1 }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<zbus::Error> for Failure {
+    fn from(error: zbus::Error) -> Self {
+        let (name, message) = match &error {
+            zbus::Error::MethodError(name, message, _) => {
+                (name.to_string(), message.clone().unwrap_or_else(|| name.to_string()))
+            }
+            zbus::Error::FDO(error) => {
+                let message = zbus::DBusError::description(&**error).unwrap_or_default().to_owned();
+                (zbus::DBusError::name(&**error).to_string(), message)
+            }
+            other => {
+                let message = format!("the bus connection failed: {other}");
+                return Self { message, code: UNREACHABLE };
+            }
+        };
+        let short = name.rsplit('.').next().unwrap_or_default();
+        let code = match short {
+            "NotFound" | "UnknownObject" => 4,
+            "AccessDenied" | "InteractiveAuthorizationRequired" => 5,
+            "ServiceUnknown" | "NoServer" | "NoReply" | "NameHasNoOwner" | "Disconnected" => UNREACHABLE,
+            _ if name.starts_with("org.freedesktop.DBus.Error.Spawn") => UNREACHABLE,
+            _ => 1,
+        };
+        let message = if code == UNREACHABLE {
+            format!("the service cannot be reached: {message}; is the package of sip-profiled installed?")
+        } else {
+            message
+        };
+        Self { message, code }
+    }
+}

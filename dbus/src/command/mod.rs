@@ -1,0 +1,137 @@
+//! One file per kind of action; this one connects, dispatches and reports.
+
+mod arguments;
+mod failure;
+mod hold;
+mod output;
+mod password;
+mod profiles;
+mod settings;
+mod watch;
+
+use std::process::ExitCode;
+
+use arguments::{Action, Arguments};
+use clap::{CommandFactory, Parser};
+use failure::Failure;
+use sip_profiles::names;
+use sip_profiles::proxy::{ProfileProxy, RegistryProxy};
+use zbus::Connection;
+use zbus::proxy::CacheProperties;
+
+/// Runs the command; prints what fails to standard error.
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return report(&Failure::other(error.to_string())),
+    };
+    match runtime.block_on(act(arguments)) {
+        Ok(code) => code,
+        Err(failure) => report(&failure),
+    }
+}
+
+fn report(failure: &Failure) -> ExitCode {
+    eprintln!("sip-profiles: {failure}");
+    ExitCode::from(failure.code)
+}
+
+async fn act(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let Arguments { session, json, action } = arguments;
+    match action {
+        Action::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "sip-profiles", &mut std::io::stdout());
+            return Ok(ExitCode::SUCCESS);
+        }
+        Action::Man => {
+            man()?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        _ => {}
+    }
+    let service = Service::connect(session).await?;
+    match action {
+        Action::List => profiles::list(&service, json).await?,
+        Action::Show { id } => profiles::show(&service, id, json).await?,
+        Action::Status { id } => profiles::status(&service, id, json).await?,
+        Action::Add { aor, settings, shared } => {
+            profiles::add(&service, aor, &settings, shared, json).await?
+        }
+        Action::Set { id, settings, unset } => profiles::set(&service, id, &settings, &unset).await?,
+        Action::SetPassword { id, clear } => password::set(&service, id, clear).await?,
+        Action::Default { id } => profiles::default(&service, id, json).await?,
+        Action::Remove { id, force } => profiles::remove(&service, id, force).await?,
+        Action::Refresh { id } => profiles::refresh(&service, id).await?,
+        Action::Watch => watch::watch(&service, json).await?,
+        Action::Hold { id, command } => return hold::hold(&service, id, command, json).await,
+        Action::Completions { .. } | Action::Man => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The man page, with a section for each action.
+fn man() -> Result<(), Failure> {
+    let mut page = Vec::new();
+    let command = Arguments::command();
+    let failed = |error: std::io::Error| Failure::other(error.to_string());
+    let man = clap_mangen::Man::new(command.clone());
+    man.render(&mut page).map_err(failed)?;
+    for action in command.get_subcommands().filter(|action| !action.is_hide_set()) {
+        let name = format!("sip-profiles {}", action.get_name());
+        let man = clap_mangen::Man::new(action.clone().bin_name(name));
+        page.extend(format!(".SH {}\n", action.get_name().to_uppercase()).into_bytes());
+        man.render_synopsis_section(&mut page).map_err(failed)?;
+        man.render_description_section(&mut page).map_err(failed)?;
+        man.render_options_section(&mut page).map_err(failed)?;
+    }
+    print(&String::from_utf8_lossy(&page))
+}
+
+/// The service, connected.
+pub struct Service {
+    connection: Connection,
+    registry: RegistryProxy<'static>,
+}
+
+impl Service {
+    async fn connect(session: bool) -> Result<Service, Failure> {
+        let (name, connection) = match session {
+            true => ("session", Connection::session().await),
+            false => ("system", Connection::system().await),
+        };
+        let connection = connection.map_err(|error| Failure {
+            message: format!("the {name} bus cannot be reached: {error}; is dbus running?"),
+            code: failure::UNREACHABLE,
+        })?;
+        let registry =
+            RegistryProxy::builder(&connection).cache_properties(CacheProperties::No).build().await?;
+        Ok(Service { connection, registry })
+    }
+
+    /// The profile `id`; NotFound where there is none.
+    async fn profile(&self, id: u32) -> Result<ProfileProxy<'static>, Failure> {
+        let path = self.registry.get_profile(id).await?;
+        self.profile_at(path.as_str()).await
+    }
+
+    async fn profile_at(&self, path: &str) -> Result<ProfileProxy<'static>, Failure> {
+        let builder = ProfileProxy::builder(&self.connection).path(path.to_owned());
+        Ok(builder.cache_properties(CacheProperties::No).build().await?)
+    }
+}
+
+/// Prints to standard output; a reader that has gone away (as `head`) ends the command quietly.
+pub fn print(text: &str) -> Result<(), Failure> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).or_else(|error| match error.kind() {
+        std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        _ => Err(Failure::other(error.to_string())),
+    })
+}
+
+/// The id in an object path, as people know it.
+pub fn id_of(path: &str) -> u32 {
+    names::profile_id(path).unwrap_or(0)
+}
