@@ -161,6 +161,12 @@ impl Registrar {
         }
     }
 
+    /// Waits for the next message.
+    pub async fn changed(&self) {
+        // Fails only when the sender is gone, and we hold it.
+        let _ = self.changed.subscribe().changed().await;
+    }
+
     /// Everything it was asked, as text.
     pub fn transcript(&self) -> String {
         self.lock().requests.iter().map(|received| received.message.text.clone()).collect()

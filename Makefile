@@ -1,0 +1,55 @@
+# Each target is one line that a person would type. `make demo` and `make test` install what they need.
+
+PREFIX ?= /usr
+DESTDIR ?=
+BINDIR = $(PREFIX)/bin
+SHARE = $(DESTDIR)$(PREFIX)/share
+SYSTEMD = $(DESTDIR)/usr/lib/systemd/system
+RELEASE = target/release
+
+.PHONY: all demo test lint figures build install packages
+
+all: build
+
+# Shows the service at work on a private bus; `make demo AOR=alice@example.org REGISTRAR=sip.example.org` with a
+# real account (asks for the password).
+demo: packages
+	cargo build --workspace
+	@AOR="$(AOR)" REGISTRAR="$(REGISTRAR)" bash tests/demo.sh
+
+# Everything that must hold before a change lands.
+test: packages lint
+	cargo build --workspace
+	cargo test --workspace
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# Prints what it costs and what it survives.
+figures: packages
+	cargo build --workspace --release
+	$(RELEASE)/sip-profiles-figures
+
+build:
+	cargo build --workspace --release
+
+packages:
+	@bash tests/packages.sh
+
+install: build
+	install -D -m 755 $(RELEASE)/sip-profiled $(DESTDIR)$(BINDIR)/sip-profiled
+	install -D -m 755 $(RELEASE)/sip-profiles $(DESTDIR)$(BINDIR)/sip-profiles
+	install -D -m 644 -t $(SHARE)/dbus-1/interfaces dbus/interfaces/*.xml
+	install -D -m 644 dbus/install/org.sipprofiles.conf $(SHARE)/dbus-1/system.d/org.sipprofiles.conf
+	install -d $(SHARE)/dbus-1/system-services $(SYSTEMD) $(SHARE)/man/man1
+	sed 's|@bindir@|$(BINDIR)|' dbus/install/org.sipprofiles.service > $(SHARE)/dbus-1/system-services/org.sipprofiles.service
+	sed 's|@bindir@|$(BINDIR)|' dbus/install/sip-profiled.service > $(SYSTEMD)/sip-profiled.service
+	install -m 644 dbus/install/sip-profiled-boot.service $(SYSTEMD)/sip-profiled-boot.service
+	install -D -m 644 dbus/install/sip-profiles.sysusers $(DESTDIR)/usr/lib/sysusers.d/sip-profiles.conf
+	$(RELEASE)/sip-profiles man > $(SHARE)/man/man1/sip-profiles.1
+	install -d $(SHARE)/bash-completion/completions $(SHARE)/zsh/vendor-completions $(SHARE)/fish/vendor_completions.d
+	$(RELEASE)/sip-profiles completions bash > $(SHARE)/bash-completion/completions/sip-profiles
+	$(RELEASE)/sip-profiles completions zsh > $(SHARE)/zsh/vendor-completions/_sip-profiles
+	$(RELEASE)/sip-profiles completions fish > $(SHARE)/fish/vendor_completions.d/sip-profiles.fish

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that building, the demo and the tests need, those that are missing.
+set -eu
+
+wanted=(gcc libc6-dev dbus systemd util-linux kamailio python3-gi gir1.2-glib-2.0)
+missing=()
+for package in "${wanted[@]}"; do
+    dpkg-query -W -f='${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+as_root=()
+[ "$(id -u)" -eq 0 ] || as_root=(sudo)
+
+# Packages must not start daemons of their own: policy-rc.d says no while they are installed.
+policy=/usr/sbin/policy-rc.d
+ours=
+if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+    "${as_root[@]}" chmod 755 "$policy"
+    ours=yes
+fi
+trap '[ -z "$ours" ] || "${as_root[@]}" rm -f "$policy"' EXIT
+
+echo "Installing ${missing[*]}"
+"${as_root[@]}" apt-get update -q >/dev/null
+DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -q -y --no-install-recommends "${missing[@]}" >/dev/null
