@@ -18,9 +18,10 @@ impl Registration {
         match self.phase {
             // Wanted again while a refresh was still awaited.
             Phase::Unregistering if self.awaits_register() => {
+                let known = matches!(self.standing, Some(Standing::Known(_)));
                 self.phase = match self.standing_until(turn.now) {
-                    Some(next) => Phase::Registered { degraded: None, next },
-                    None => Phase::Registering,
+                    Some(next) if known => Phase::Registered { degraded: None, next },
+                    _ => Phase::Registering,
                 };
             }
             Phase::Idle if self.attempt.is_none() => self.start(turn),

@@ -122,3 +122,16 @@ fn a_binding_that_has_run_out_is_nobodys() {
     next.wake();
     assert!(next.machine.is_idle() && next.sent.is_empty());
 }
+
+#[test]
+fn h6_a_binding_that_was_never_confirmed_is_not_shown_as_registered() {
+    let mut next = succeed(&Rig::registered(settings(), 600), settings(), seconds(1));
+    next.give(Input::Want);
+    next.fail(Failure::Silence);
+    next.resolve_to(Failure::NoSuchName(String::from("no such name")));
+    next.pass(seconds(6));
+    next.give(Input::Refresh { by_owner: true });
+    next.give(Input::Unwant);
+    next.give(Input::Want);
+    assert_eq!((next.state(), next.machine.binding().is_none()), (State::Registering, true));
+}

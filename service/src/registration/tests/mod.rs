@@ -4,6 +4,7 @@ mod answers;
 mod fates;
 mod headers;
 mod lifecycle;
+mod limits;
 mod logins;
 mod memory;
 mod model;
