@@ -1,17 +1,18 @@
 //! What each answer means (registration.md "Answers", semantics E2, E3, E12).
 
+use std::sync::Arc;
+
 use super::attempt::Purpose;
-use super::challenge;
-use super::headers::{NameAddr, clean};
-use super::machine::{Login, Phase, Registration, Standing, Turn};
+use super::error::{error_of, error_saying};
+use super::headers::NameAddr;
+use super::machine::{Phase, Registration, Standing, Turn};
 use super::timing;
-use super::{ErrorKind, Hop, LastError, Output, Reason, Response, Stage, Target, Transport};
-use crate::settings::{SecretStorage, SipUri, TransportChoice};
+use super::{ErrorKind, Hop, LastError, Output, Reason, Response, Stage, Transport};
+use crate::moment::Moment;
+use crate::settings::{Change, Settings, SipUri, TransportChoice};
 
 /// Redirections followed in one attempt.
 const REDIRECTS: u32 = 5;
-/// Rounds of authentication that are no refusal, in one attempt.
-const STALE_ROUNDS: u32 = 3;
 /// How often an attempt changes its request to please a 423, 420 or 439.
 const CONCESSIONS: u32 = 4;
 
@@ -23,11 +24,9 @@ impl Registration {
         let rewritten = self.note_flow_of(&response);
         match (purpose, response.status) {
             (Purpose::Register, 200..300) => self.granted(&response, rewritten, turn),
-            (_, 200..300) => self.farewell_done(turn),
-            (_, 401 | 407) if self.wanted || purpose_is_farewell(self) => self.challenged(&response, turn),
-            (Purpose::Deregister, _) => self.deregistered(turn),
-            (Purpose::RemoveStray(_), _) => self.farewell_done(turn),
             (Purpose::Register, _) if !self.wanted => self.ended_unwanted(turn),
+            (_, 401 | 407) => self.challenged(&response, turn),
+            (Purpose::Deregister | Purpose::RemoveStray(_), _) => self.farewell_done(turn),
             (Purpose::Register, status) => self.refused_with(status, &response, turn),
         }
     }
@@ -39,7 +38,8 @@ impl Registration {
         self.note_flow(response)
     }
 
-    fn farewell_done(&mut self, turn: &mut Turn<'_>) {
+    /// A de-registration, or the removal of a stray, has its final answer (E12).
+    pub(super) fn farewell_done(&mut self, turn: &mut Turn<'_>) {
         match self.attempt.as_ref().map(|attempt| &attempt.purpose) {
             Some(Purpose::Deregister) => self.deregistered(turn),
             _ => self.attempt_over(turn),
@@ -62,117 +62,6 @@ impl Registration {
             480 | 500..600 => self.temporary(ErrorKind::Server, response, turn),
             _ => self.final_error(ErrorKind::Rejected, response, Stage::Sip, turn),
         }
-    }
-
-    /// 401 and 407 (RFC 3261 §22, RFC 7616, RFC 8760).
-    fn challenged(&mut self, response: &Response, turn: &mut Turn<'_>) {
-        let farewell = self.attempt.as_ref().is_some_and(|attempt| attempt.deadline.is_some());
-        let proxy = response.status == 407;
-        let header = if proxy { "Proxy-Authenticate" } else { "WWW-Authenticate" };
-        let challenges = challenge::usable(response.all(header));
-        let settings = match &self.attempt {
-            Some(attempt) => attempt.settings.clone(),
-            None => return,
-        };
-        if challenges.is_empty() {
-            let message = "asks for a password in a way that is not understood";
-            return self.farewell_or(farewell, turn, |machine, turn| {
-                machine.final_error_saying(ErrorKind::Protocol, response, message, Stage::Auth, turn);
-            });
-        }
-        let fits = |realm: &String| settings.realm.as_ref().is_none_or(|only| only == realm);
-        let Some(_) = settings.password.as_ref().filter(|_| challenges.iter().all(|one| fits(&one.realm)))
-        else {
-            let other = challenges.iter().map(|one| &one.realm).find(|realm| !fits(realm)).cloned();
-            return self.farewell_or(farewell, turn, |machine, turn| {
-                machine.no_secret(response, other.as_deref(), turn);
-            });
-        };
-
-        let mut again = false;
-        for challenge in challenges {
-            match self
-                .logins
-                .iter_mut()
-                .find(|login| login.proxy == proxy && login.challenge.realm == challenge.realm)
-            {
-                None => {
-                    self.logins.push(Login { proxy, challenge, count: 0, worked: false });
-                    again = true;
-                }
-                Some(login) if challenge.stale || login.worked => {
-                    let rounds = self.attempt.as_mut().map(|attempt| {
-                        attempt.auth.stale += 1;
-                        attempt.auth.stale
-                    });
-                    if rounds.unwrap_or(0) > STALE_ROUNDS {
-                        return self.farewell_or(farewell, turn, |machine, turn| {
-                            machine.temporary(ErrorKind::Server, response, turn);
-                        });
-                    }
-                    login.challenge = challenge;
-                    login.count = 0;
-                    again = true;
-                }
-                Some(_) => {}
-            }
-        }
-        if again && (!farewell || self.first_challenge_of_farewell()) {
-            return self.send_again(turn);
-        }
-        self.farewell_or(farewell, turn, |machine, turn| machine.password_refused(response, turn));
-    }
-
-    /// A de-registration answers one challenge (E12).
-    fn first_challenge_of_farewell(&mut self) -> bool {
-        let Some(attempt) = &mut self.attempt else {
-            return false;
-        };
-        attempt.concessions += 1;
-        attempt.concessions == 1
-    }
-
-    fn farewell_or(
-        &mut self,
-        farewell: bool,
-        turn: &mut Turn<'_>,
-        otherwise: impl FnOnce(&mut Self, &mut Turn<'_>),
-    ) {
-        let stray = matches!(self.attempt.as_ref().map(|a| &a.purpose), Some(Purpose::RemoveStray(_)));
-        if farewell {
-            self.deregistered(turn);
-        } else if stray {
-            self.attempt_over(turn);
-        } else {
-            otherwise(self, turn);
-        }
-    }
-
-    fn password_refused(&mut self, response: &Response, turn: &mut Turn<'_>) {
-        self.refused = Some((turn.now, self.settings.digest()));
-        self.logins.clear();
-        let user = self.settings.auth_user();
-        let message = format!("refuses the password of {}; set the right password", clean(&user));
-        self.final_error_saying(ErrorKind::Unauthorized, response, &message, Stage::Auth, turn);
-    }
-
-    /// E11: no password for what is asked.
-    fn no_secret(&mut self, response: &Response, other_realm: Option<&str>, turn: &mut Turn<'_>) {
-        self.needs_secret = true;
-        let message = match other_realm {
-            Some(realm) => {
-                format!(
-                    "asks for a password for the realm {:?}; the setting realm allows another one only",
-                    clean(realm)
-                )
-            }
-            None => String::from("asks for a password, and none is set; set the password"),
-        };
-        if self.settings.secret_storage() == SecretStorage::Agent && other_realm.is_none() {
-            let error = error_saying(ErrorKind::NoSecret, response, &message, Stage::Secret, turn.now);
-            return self.wait_for(Reason::Secret, None, error, turn);
-        }
-        self.final_error_saying(ErrorKind::NoSecret, response, &message, Stage::Secret, turn);
     }
 
     /// 423: again with what the server wants at least (RFC 3261 §10.2.8).
@@ -204,6 +93,7 @@ impl Registration {
             return self.final_error(ErrorKind::Rejected, response, Stage::Sip, turn);
         }
         self.learnt.refused_options.extend(refused);
+        self.learnt.refused_by = Some(response.server.clone());
         self.send_again(turn);
     }
 
@@ -223,6 +113,7 @@ impl Registration {
         match usable {
             Some(hop) if attempt.redirects <= REDIRECTS => {
                 self.flow = None;
+                self.logins.clear();
                 self.resolve_redirection(hop, turn);
             }
             _ => self.final_error(ErrorKind::Redirect, response, Stage::Sip, turn),
@@ -247,12 +138,14 @@ impl Registration {
     /// 503: that server is left alone, the next target is tried at once.
     fn unavailable(&mut self, response: &Response, turn: &mut Turn<'_>) {
         let error = error_of(ErrorKind::Server, response, Stage::Sip, turn.now);
-        let after = response.number("Retry-After");
+        let rest =
+            response.number("Retry-After").map(|after| turn.now + timing::retry_after(after, turn.rng));
         if let Some(attempt) = &mut self.attempt {
-            let reason = if after.is_some() { Reason::Server } else { Reason::Backoff };
-            attempt.note_failure(reason, error);
-            if let Some(after) = after {
-                attempt.retry_after = Some(attempt.retry_after.map_or(after, |other| other.min(after)));
+            attempt.note_failure(if rest.is_some() { Reason::Server } else { Reason::Backoff }, error);
+            attempt.passed.push(response.server.clone());
+            if let Some(until) = rest {
+                attempt.rests_until = attempt.rests_until.map(|other| other.min(until)).or(Some(until));
+                self.learnt.rest(response.server.clone(), until, turn.now);
             }
         }
         self.flow = None;
@@ -261,7 +154,7 @@ impl Registration {
     }
 
     /// A refusal that may pass by itself (E3).
-    fn temporary(&mut self, kind: ErrorKind, response: &Response, turn: &mut Turn<'_>) {
+    pub(super) fn temporary(&mut self, kind: ErrorKind, response: &Response, turn: &mut Turn<'_>) {
         let error = error_of(kind, response, Stage::Sip, turn.now);
         if let Some(attempt) = &mut self.attempt {
             attempt.note_failure(Reason::Backoff, error);
@@ -283,24 +176,29 @@ impl Registration {
         let Some((reason, error)) = attempt.failure else {
             return self.rest(turn);
         };
-        let pause = match (reason, attempt.retry_after) {
-            (Reason::Network | Reason::Name | Reason::Certificate, _) => timing::SLOW_RETRY,
-            (Reason::Server, Some(seconds)) => {
-                let pause = timing::retry_after(seconds, turn.rng);
-                self.learnt.not_before = Some(turn.now + pause);
-                pause
+        let until = match (reason, attempt.rests_until) {
+            (Reason::Network | Reason::Name | Reason::Certificate, _) => turn.now + timing::SLOW_RETRY,
+            (Reason::Server, Some(until)) => {
+                self.learnt.not_before = Some(until);
+                until
             }
-            _ => timing::back_off(self.failures, turn.rng),
+            _ => turn.now + timing::back_off(self.failures, turn.rng),
         };
-        self.wait_for(reason, Some(turn.now + pause), error, turn);
-        self.apply_queued(turn, attempt.settings);
+        let news = std::mem::take(&mut self.network_news);
+        self.wait_for(reason, Some(until), error, turn);
+        if self.queued.is_some() {
+            return self.apply_queued(turn, attempt.settings);
+        }
+        if news && reason != Reason::Server {
+            self.try_from_here(turn);
+        }
     }
 
     /// Waits, or stays registered and degraded while the binding lives (E5).
-    fn wait_for(
+    pub(super) fn wait_for(
         &mut self,
         reason: Reason,
-        until: Option<crate::moment::Moment>,
+        until: Option<Moment>,
         error: LastError,
         turn: &mut Turn<'_>,
     ) {
@@ -312,9 +210,12 @@ impl Registration {
         let was_registered = matches!(self.phase, Phase::Registered { .. });
         self.phase = match (reason, until) {
             (Reason::Backoff | Reason::Server, Some(next)) if lives && was_registered => {
-                Phase::Registered { degraded: true, next }
+                Phase::Registered { degraded: Some(reason), next }
             }
-            _ => Phase::Waiting(reason, until),
+            _ => {
+                self.set_keep_alive(None, turn);
+                Phase::Waiting(reason, until)
+            }
         };
     }
 
@@ -336,32 +237,19 @@ impl Registration {
     }
 
     fn stop_with(&mut self, error: LastError, turn: &mut Turn<'_>) {
-        let attempted = self.attempt.as_ref().map(|attempt| attempt.settings.clone());
-        let queued = self.queued.take();
+        let has_newer_settings = self.queued.is_some();
         self.rest(turn);
-        self.last_error = Some(error);
-        // U4: settings that came meanwhile are worth an attempt of their own.
-        if let (Some(change), Some(_)) = (queued, attempted) {
-            return self.retry_with_new_settings(change, turn);
+        if !self.wanted {
+            return;
         }
+        if has_newer_settings {
+            return self.start_with_new_settings(turn);
+        }
+        self.last_error = Some(error);
         self.stopped = true;
         self.wanted = false;
+        self.refresh_asked = None;
         turn.out.push(Output::Stopped);
-    }
-
-    fn retry_with_new_settings(&mut self, change: crate::settings::Change, turn: &mut Turn<'_>) {
-        self.refused = None;
-        self.phase = Phase::Waiting(Reason::Backoff, Some(turn.now));
-        let settings = self.settings.clone();
-        self.apply_change(change, settings, turn);
-    }
-
-    /// Nobody wants it any more and the answer was no registration: silently `unregistered` (H6).
-    pub(super) fn ended_unwanted(&mut self, turn: &mut Turn<'_>) {
-        match &self.standing {
-            Some(_) => self.deregister(self.settings.clone(), turn),
-            None => self.rest(turn),
-        }
     }
 
     /// A de-registration is over, whatever came of it (E12).
@@ -372,46 +260,29 @@ impl Registration {
 
     /// An attempt that succeeded, or whose failure does not matter, is over: what was put off comes now.
     pub(super) fn attempt_over(&mut self, turn: &mut Turn<'_>) {
-        let Some(attempt) = self.attempt.take() else {
-            return;
-        };
         if !self.wanted {
             return self.ended_unwanted(turn);
         }
-        self.apply_queued(turn, attempt.settings);
+        let Some(attempt) = self.attempt.take() else { return };
+        let news = std::mem::take(&mut self.network_news);
+        // The binding ran out during the removal of a stray, and was wanted again after it.
+        if self.phase == Phase::Registering {
+            if self.queued.take() == Some(Change::Move) {
+                self.forget_server();
+            }
+            return self.start(turn);
+        }
+        if self.queued.is_some() {
+            return self.apply_queued(turn, attempt.settings);
+        }
+        if news {
+            self.try_from_here(turn);
+        }
     }
 
-    fn apply_queued(&mut self, turn: &mut Turn<'_>, attempted: std::sync::Arc<crate::settings::Settings>) {
+    pub(super) fn apply_queued(&mut self, turn: &mut Turn<'_>, attempted: Arc<Settings>) {
         if let Some(change) = self.queued.take() {
             self.apply_change(change, attempted, turn);
         }
     }
-}
-
-fn purpose_is_farewell(machine: &Registration) -> bool {
-    machine.attempt.as_ref().is_some_and(|attempt| attempt.purpose != Purpose::Register)
-}
-
-fn error_of(kind: ErrorKind, response: &Response, stage: Stage, now: crate::moment::Moment) -> LastError {
-    let advice = match kind {
-        ErrorKind::Forbidden => "; check the account with its provider",
-        ErrorKind::UnknownUser => "; check the address",
-        ErrorKind::Redirect => " in a way that leads nowhere; check registrar and outbound-proxy",
-        _ => "",
-    };
-    let phrase = clean(&response.phrase);
-    let message = format!("answers {} {phrase}{advice}", response.status);
-    error_saying(kind, response, &message, stage, now)
-}
-
-fn error_saying(
-    kind: ErrorKind,
-    response: &Response,
-    message: &str,
-    stage: Stage,
-    now: crate::moment::Moment,
-) -> LastError {
-    let Target { host, .. } = &response.server;
-    let message = format!("{host} ({}) {message}.", response.server);
-    LastError { kind, code: response.status, message, stage, at: now }
 }

@@ -72,7 +72,7 @@ fn digest(scheme: &str, params: &Params) -> Option<Challenge> {
         None => Algorithm::MD5,
         Some(text) => Algorithm::parse(text)?,
     };
-    let qop = match find("qop") {
+    let qop = match find("qop").filter(|list| !list.trim().is_empty()) {
         None => None,
         Some(list) => {
             let offers = |word: &str| list.split(',').any(|offer| offer.trim().eq_ignore_ascii_case(word));

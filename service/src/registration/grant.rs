@@ -6,6 +6,7 @@ use super::headers::{NameAddr, leading_number};
 use super::machine::{Phase, Registration, Standing, Turn};
 use super::timing;
 use super::{Binding, ErrorKind, LastError, Reason, Response, Stage};
+use crate::settings::SipUri;
 
 /// What a malformed expiry counts as (RFC 3261 §10.3, step 7).
 const MALFORMED: u32 = 3600;
@@ -18,7 +19,7 @@ impl Registration {
         let contacts: Vec<_> = contacts.iter().filter_map(|value| NameAddr::parse(value)).collect();
         let expires_header = response.first("Expires");
         if contacts.is_empty() && expires_header.is_none() {
-            let message = "accepts the registration without saying what it registered";
+            let message = "accepts the registration without saying what it registered; check registrar";
             return self.final_error_saying(ErrorKind::Protocol, response, message, Stage::Sip, turn);
         }
         let ours = self.own_contact(&contacts, response);
@@ -31,24 +32,16 @@ impl Registration {
             return self.granted_nothing(response, turn);
         }
         let binding = self.binding_of(response, &contacts, ours, granted, turn);
-        let stray = self.stray(&contacts, ours);
+        let stray = self.stray(&contacts, ours, response);
         self.stand(binding, granted, rewritten, turn);
-        if !self.wanted {
-            return self.deregister_after_all(turn);
+        let settings = self.attempt.as_ref().map(|attempt| attempt.settings.clone());
+        match (stray, settings) {
+            // What is put off comes after the removal; what moves away takes its own binding along only.
+            (Some(uri), Some(settings)) if self.wanted && self.queued.is_none() && !self.network_news => {
+                self.begin_with(Purpose::RemoveStray(uri), settings, turn);
+            }
+            _ => self.attempt_over(turn),
         }
-        match stray {
-            Some(uri) => self.begin(Purpose::RemoveStray(uri), turn),
-            None => self.attempt_over(turn),
-        }
-    }
-
-    fn deregister_after_all(&mut self, turn: &mut Turn<'_>) {
-        let settings = match self.attempt.take() {
-            Some(attempt) => attempt.settings,
-            None => self.settings.clone(),
-        };
-        self.queued = None;
-        self.deregister(settings, turn);
     }
 
     /// The logins that this request carried have worked.
@@ -77,11 +70,16 @@ impl Registration {
         let is_instance = |contact: &&NameAddr<'_>| {
             contact.param("+sip.instance").is_some_and(|theirs| theirs.eq_ignore_ascii_case(&instance))
         };
-        let by_instance = contacts
+        let by_instance: Vec<_> = contacts
             .iter()
-            .find(|contact| is_instance(contact) && contact.param("reg-id").is_none_or(|id| id == "1"));
-        by_instance
-            .or_else(|| contacts.iter().find(|contact| same_uri(contact.uri, &response.contact)))
+            .filter(|contact| is_instance(contact) && contact.param("reg-id").is_none_or(|id| id == "1"))
+            .collect();
+        let is_sent = |contact: &&NameAddr<'_>| same_uri(contact.uri, &response.contact);
+        // A registrar that stores instance ids without heeding them lists several: the one just sent is it.
+        let sent_too = by_instance.iter().copied().find(is_sent);
+        sent_too
+            .or(by_instance.first().copied())
+            .or_else(|| contacts.iter().find(is_sent))
             .or_else(|| contacts.iter().find(|contact| self.has_our_token(contact)))
     }
 
@@ -92,11 +90,19 @@ impl Registration {
     }
 
     /// A binding of ours at another address: this registrar ignores instance ids (L4).
-    fn stray(&self, contacts: &[NameAddr<'_>], ours: Option<&NameAddr<'_>>) -> Option<String> {
+    fn stray(
+        &self,
+        contacts: &[NameAddr<'_>],
+        ours: Option<&NameAddr<'_>>,
+        response: &Response,
+    ) -> Option<String> {
         let ours = ours?;
         contacts
             .iter()
-            .find(|contact| self.has_our_token(contact) && !same_uri(contact.uri, ours.uri))
+            .find(|contact| {
+                let same = same_uri(contact.uri, ours.uri) || same_uri(contact.uri, &response.contact);
+                self.has_our_token(contact) && !same
+            })
             .filter(|contact| !contact.uri.contains(['<', '>', '"']))
             .map(|contact| contact.uri.to_owned())
     }
@@ -153,7 +159,7 @@ impl Registration {
         // The server sees us elsewhere than this Contact says: one more REGISTER with the right one.
         let pause =
             if rewritten { std::time::Duration::ZERO } else { timing::refresh_after(granted, turn.rng) };
-        self.phase = Phase::Registered { degraded: false, next: turn.now + pause };
+        self.phase = Phase::Registered { degraded: None, next: turn.now + pause };
         self.keep_alive_as_set(turn);
     }
 
@@ -165,7 +171,6 @@ impl Registration {
         let behind_nat = self.flow.as_ref().is_some_and(|flow| flow.outside.is_some());
         let setting = self.settings.keepalive.unwrap_or(0);
         let wanted = timing::keep_alive(setting, binding.server.transport, binding.flow_timer, behind_nat);
-        binding.keep_alive = wanted.is_some();
         self.set_keep_alive(wanted, turn);
     }
 
@@ -193,7 +198,10 @@ fn granted_seconds(text: &str) -> u32 {
     leading_number(text).and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(MALFORMED)
 }
 
-/// Equal as text, but for the case of scheme, host and parameters: a registrar gives a Contact back as it was.
+/// RFC 3261 §19.1.4; what is no SIP URI is compared as text.
 fn same_uri(one: &str, other: &str) -> bool {
-    one.eq_ignore_ascii_case(other)
+    match (SipUri::parse(one), SipUri::parse(other)) {
+        (Ok(one), Ok(other)) => one.equivalent(&other),
+        _ => one == other,
+    }
 }

@@ -37,14 +37,19 @@ impl Response {
             param(&params, "received").and_then(|text| text.trim_matches(['[', ']']).parse::<IpAddr>().ok());
         let port = param(&params, "rport").and_then(|text| text.parse::<u16>().ok());
         let address = SocketAddr::new(received.unwrap_or(self.local.ip()), port.unwrap_or(self.local.port()));
-        let ip = address.ip();
-        let fits = address.port() != 0
-            && !ip.is_unspecified()
-            && !ip.is_multicast()
-            && ip != IpAddr::V4(std::net::Ipv4Addr::BROADCAST)
-            && ip.is_ipv4() == self.local.is_ipv4();
+        let fits = address.port() != 0 && is_reachable(address.ip(), self.local.ip());
         fits.then_some(address)
     }
+}
+
+/// May a server that we reach from `local` reach us at `seen`? Unicast, of the same family, and this machine's
+/// own loopback only where we speak over it.
+fn is_reachable(seen: IpAddr, local: IpAddr) -> bool {
+    let unicast = match seen {
+        IpAddr::V4(ip) => ip.octets()[0] != 0 && ip.octets()[0] < 224,
+        IpAddr::V6(ip) => !ip.is_unspecified() && !ip.is_multicast() && ip.to_ipv4_mapped().is_none(),
+    };
+    unicast && seen.is_ipv4() == local.is_ipv4() && (!seen.is_loopback() || local.is_loopback())
 }
 
 /// Digits in front of `text`.

@@ -5,15 +5,13 @@ use std::sync::Arc;
 use rand::Rng;
 
 use super::attempt::{Attempt, Purpose};
-use super::challenge::Challenge;
+use super::login::Login;
 use super::memory::{BindingMemory, Learnt, Memory};
-use super::timing;
 use super::{
-    Binding, Failure, Identity, Input, KeepAlive, LastError, Output, Reason, Stage, State, Status, Target,
+    Binding, ErrorKind, Identity, Input, KeepAlive, LastError, Output, Reason, State, Status, Target,
     random_word,
 };
 use crate::moment::Moment;
-use crate::registration::ErrorKind;
 use crate::settings::{Change, Settings};
 
 /// One profile's registration.
@@ -32,15 +30,24 @@ pub struct Registration {
     pub(super) standing: Option<Standing>,
     pub(super) flow: Option<Flow>,
     pub(super) logins: Vec<Login>,
+    /// Whose credentials the logins were made with.
+    pub(super) logins_of: Option<Arc<Settings>>,
     pub(super) learnt: Learnt,
     pub(super) failures: u32,
     pub(super) last_error: Option<LastError>,
     pub(super) stopped: bool,
     pub(super) needs_secret: bool,
-    starts: Vec<Moment>,
+    /// When its attempts from `unregistered` began (E10).
+    pub(super) starts: Vec<Moment>,
     pub(super) refused: Option<(Moment, String)>,
-    refresh_asked: Option<Moment>,
+    pub(super) refresh_asked: Option<Moment>,
     pub(super) queued: Option<Change>,
+    /// The de-registration under way makes room for a new server (U3c).
+    pub(super) moving: bool,
+    /// The network changed while a REGISTER was in flight: one attempt more after it (E4).
+    pub(super) network_news: bool,
+    /// Flows in a row that the peer closed soon after a registration.
+    pub(super) short_flows: u32,
     pub(super) keep_alive: Option<KeepAlive>,
 }
 
@@ -53,8 +60,8 @@ pub(super) enum Phase {
     Registering,
     /// `registered`.
     Registered {
-        /// A refresh failed; it is tried again at `next`.
-        degraded: bool,
+        /// A refresh failed for that reason; it is tried again at `next`.
+        degraded: Option<Reason>,
         /// When the binding is refreshed.
         next: Moment,
     },
@@ -87,6 +94,14 @@ impl Standing {
             Standing::Inherited(memory) => memory.expires_at,
         }
     }
+
+    /// The Contact URI as the registrar has it.
+    pub(super) fn contact(&self) -> &str {
+        match self {
+            Standing::Known(binding) => &binding.contact,
+            Standing::Inherited(memory) => &memory.contact,
+        }
+    }
 }
 
 /// The flow that answers came over, and what the server sees of it.
@@ -96,16 +111,6 @@ pub(super) struct Flow {
     pub local: std::net::SocketAddr,
     /// Our address as the server sees it, where that differs; learnt at most once.
     pub outside: Option<std::net::SocketAddr>,
-}
-
-/// A realm's challenge, and how far we got with it.
-#[derive(Clone, Debug)]
-pub(super) struct Login {
-    pub proxy: bool,
-    pub challenge: Challenge,
-    pub count: u32,
-    /// It has been accepted.
-    pub worked: bool,
 }
 
 /// The time, randomness and outputs of one input.
@@ -132,6 +137,7 @@ impl Registration {
             standing: None,
             flow: None,
             logins: Vec::new(),
+            logins_of: None,
             learnt: Learnt::default(),
             failures: 0,
             last_error: None,
@@ -141,24 +147,32 @@ impl Registration {
             refused: None,
             refresh_asked: None,
             queued: None,
+            moving: false,
+            network_news: false,
+            short_flows: 0,
             keep_alive: None,
         }
     }
 
-    /// As a predecessor left it. What it remembers of other settings is forgotten.
+    /// As a predecessor left it: a binding of ours is confirmed by [`Input::Want`] and removed by
+    /// [`Input::Unwant`]. A stop or refusal that other settings earned is forgotten (E9).
     pub fn restore(settings: Arc<Settings>, identity: Identity, memory: Memory, now: Moment) -> Self {
         let Memory { stopped, last_error, wait, failures, starts, refused, learnt, binding } = memory;
         let digest = settings.digest();
         let stopped = stopped.is_some_and(|stopped| stopped == digest);
+        let has_password = settings.password.is_some();
         let mut machine = Self::new(settings, identity);
-        machine.needs_secret =
-            stopped && last_error.as_ref().is_some_and(|error| error.kind == ErrorKind::NoSecret);
-        machine.last_error = last_error.filter(|_| stopped || wait.is_some());
-        machine.stopped = stopped;
         machine.phase = match wait {
-            Some((reason, until)) if until > now => Phase::Waiting(reason, Some(until)),
+            // A password that has come meanwhile ends that wait.
+            Some((Reason::Secret, None)) if !has_password => Phase::Waiting(Reason::Secret, None),
+            Some((reason, Some(until))) if until > now => Phase::Waiting(reason, Some(until)),
             _ => Phase::Idle,
         };
+        let waits = machine.phase != Phase::Idle;
+        machine.needs_secret = machine.phase == Phase::Waiting(Reason::Secret, None)
+            || stopped && last_error.as_ref().is_some_and(|error| error.kind == ErrorKind::NoSecret);
+        machine.last_error = last_error.filter(|_| stopped || waits);
+        machine.stopped = stopped;
         machine.failures = failures;
         machine.starts = starts;
         machine.refused = refused.filter(|(_, refused)| *refused == digest);
@@ -170,7 +184,7 @@ impl Registration {
     /// What a successor must know.
     pub fn memory(&self) -> Memory {
         let wait = match self.phase {
-            Phase::Waiting(reason, Some(until)) => Some((reason, until)),
+            Phase::Waiting(reason, until) => Some((reason, until)),
             _ => None,
         };
         Memory {
@@ -183,6 +197,7 @@ impl Registration {
             learnt: self.learnt.clone(),
             binding: self.standing.as_ref().map(|standing| BindingMemory {
                 server: standing.server().clone(),
+                contact: standing.contact().to_owned(),
                 expires_at: standing.expires_at(),
             }),
         }
@@ -222,7 +237,9 @@ impl Registration {
             }
             Phase::Idle => (State::Unregistered, Reason::None, None),
             Phase::Registering => (State::Registering, Reason::None, None),
-            Phase::Registered { degraded: true, next } => (State::Registered, Reason::Degraded, Some(next)),
+            Phase::Registered { degraded: Some(_), next } => {
+                (State::Registered, Reason::Degraded, Some(next))
+            }
             Phase::Registered { .. } => (State::Registered, Reason::None, None),
             Phase::Unregistering => (State::Unregistering, Reason::None, None),
             // A predecessor's wait that nobody wants now.
@@ -292,8 +309,11 @@ impl Registration {
         }
         let phase = match self.phase {
             Phase::Idle if self.wanted => Some(Moment::default()),
+            // A predecessor's binding that nobody asks about runs out by itself.
+            Phase::Idle => self.standing.as_ref().map(Standing::expires_at),
             Phase::Registered { degraded, next } => {
-                let runs_out = self.standing.as_ref().map(Standing::expires_at).filter(|_| degraded);
+                let runs_out =
+                    self.standing.as_ref().map(Standing::expires_at).filter(|_| degraded.is_some());
                 Some(next).into_iter().chain(runs_out).min()
             }
             Phase::Waiting(_, until) if self.wanted => until,
@@ -306,45 +326,8 @@ impl Registration {
         self.attempt.as_ref().is_some_and(|attempt| attempt.id == id)
     }
 
-    fn want(&mut self, turn: &mut Turn<'_>) {
-        if self.wanted {
-            return;
-        }
-        self.wanted = true;
-        self.stopped = false;
-        match self.phase {
-            // Wanted again while a refresh was still awaited.
-            Phase::Unregistering if self.awaits_register() => {
-                self.phase = match &self.standing {
-                    Some(standing) if standing.expires_at() > turn.now => {
-                        Phase::Registered { degraded: false, next: standing.expires_at() }
-                    }
-                    _ => Phase::Registering,
-                };
-            }
-            Phase::Idle if self.attempt.is_none() => self.start(turn),
-            _ => {}
-        }
-    }
-
-    fn unwant(&mut self, turn: &mut Turn<'_>) {
-        self.wanted = false;
-        self.refresh_asked = None;
-        if self.attempt.as_ref().is_some_and(|attempt| attempt.is_resolving()) && self.standing.is_none() {
-            return self.rest(turn);
-        }
-        match self.phase {
-            // H6: what is wanted is read again when the answer arrives.
-            Phase::Registering => {}
-            Phase::Unregistering => {}
-            _ if self.awaits_register() => self.phase = Phase::Unregistering,
-            _ if self.standing.is_some() => self.deregister(self.settings.clone(), turn),
-            _ => self.rest(turn),
-        }
-    }
-
     /// Is a registering (not a de-registering) request under way?
-    fn awaits_register(&self) -> bool {
+    pub(super) fn awaits_register(&self) -> bool {
         self.attempt.as_ref().is_some_and(|attempt| attempt.purpose != Purpose::Deregister)
     }
 
@@ -353,8 +336,19 @@ impl Registration {
         self.phase = Phase::Idle;
         self.attempt = None;
         self.standing = None;
+        self.network_news = false;
         self.close_flow(turn);
-        self.queued = None;
+        let moved = std::mem::take(&mut self.moving);
+        if self.queued.take() == Some(Change::Move) || moved {
+            self.forget_server();
+        }
+    }
+
+    /// The server is another one from now on: nothing that was learnt fits (U3c).
+    pub(super) fn forget_server(&mut self) {
+        self.learnt = Learnt::default();
+        self.logins.clear();
+        self.flow = None;
     }
 
     pub(super) fn close_flow(&mut self, turn: &mut Turn<'_>) {
@@ -364,212 +358,13 @@ impl Registration {
     }
 
     pub(super) fn set_keep_alive(&mut self, wanted: Option<KeepAlive>, turn: &mut Turn<'_>) {
+        if let Some(Standing::Known(binding)) = &mut self.standing {
+            binding.keep_alive = wanted.is_some();
+        }
         if self.keep_alive != wanted {
             self.keep_alive = wanted;
             turn.out.push(Output::KeepAlive(wanted));
         }
-    }
-
-    /// Starts registering from `unregistered`, as far as E10 and a server's Retry-After allow.
-    fn start(&mut self, turn: &mut Turn<'_>) {
-        let now = turn.now;
-        if self.standing.is_some() {
-            // A predecessor's binding is confirmed; that is no new attempt (E10).
-            self.phase = Phase::Registering;
-            return self.begin(Purpose::Register, turn);
-        }
-        if let Some(until) = self.learnt.not_before.filter(|until| *until > now) {
-            self.phase = Phase::Waiting(Reason::Server, Some(until));
-            return;
-        }
-        if let Some(until) = self.limited_until(now) {
-            self.phase = Phase::Waiting(Reason::Limit, Some(until));
-            return;
-        }
-        self.starts.push(now);
-        self.last_error = None;
-        self.needs_secret = false;
-        self.failures = 0;
-        self.phase = Phase::Registering;
-        self.begin(Purpose::Register, turn);
-    }
-
-    /// Until when E10 forbids an attempt.
-    fn limited_until(&mut self, now: Moment) -> Option<Moment> {
-        self.starts.retain(|start| now.since(*start) < timing::ATTEMPT_WINDOW);
-        let crowded = (self.starts.len() >= timing::ATTEMPTS)
-            .then(|| self.starts[self.starts.len() - timing::ATTEMPTS] + timing::ATTEMPT_WINDOW);
-        let refused =
-            self.refused.as_ref().map(|(at, _)| *at + timing::REFUSED_PAUSE).filter(|until| *until > now);
-        crowded.into_iter().chain(refused).max()
-    }
-
-    fn replace_settings(&mut self, settings: Arc<Settings>, change: Change, turn: &mut Turn<'_>) {
-        let old = std::mem::replace(&mut self.settings, settings);
-        self.last_error = None;
-        if change == (Change::Quiet { credential: false }) {
-            if matches!(self.phase, Phase::Registered { .. }) {
-                self.keep_alive_as_set(turn);
-            }
-            return;
-        }
-        self.stopped = false;
-        self.needs_secret = false;
-        self.refused = None;
-        if change == (Change::Quiet { credential: true }) {
-            self.logins.clear();
-        }
-        if self.attempt.is_some() {
-            // U4: after the answer, and only the last ones.
-            self.queued = self.queued.max(Some(change));
-            return;
-        }
-        self.apply_change(change, old, turn);
-    }
-
-    pub(super) fn apply_change(&mut self, change: Change, old: Arc<Settings>, turn: &mut Turn<'_>) {
-        if change == Change::Move {
-            self.learnt = Learnt::default();
-            self.logins.clear();
-        }
-        match self.phase {
-            Phase::Registered { .. } if change == Change::Move => self.deregister(old, turn),
-            Phase::Registered { .. } if change == Change::Refresh => self.begin(Purpose::Register, turn),
-            Phase::Waiting(reason, _) if self.wanted => {
-                if change == Change::Move {
-                    self.standing = None;
-                    self.close_flow(turn);
-                }
-                // A limit on attempts that no refusal caused outlives a change.
-                if reason == Reason::Limit && self.limited_until(turn.now).is_some() {
-                    return;
-                }
-                self.begin(Purpose::Register, turn);
-            }
-            _ => {}
-        }
-    }
-
-    fn ask_refresh(&mut self, by_owner: bool, turn: &mut Turn<'_>) {
-        if !self.wanted || self.attempt.is_some() {
-            return;
-        }
-        if by_owner {
-            self.refused = None;
-        }
-        let limited = matches!(self.phase, Phase::Waiting(Reason::Limit, _)) && !by_owner;
-        if limited || matches!(self.phase, Phase::Waiting(Reason::Secret, _)) {
-            return;
-        }
-        let earliest = self.last_attempt_at.map(|at| at + timing::REFRESH_PAUSE);
-        match earliest.filter(|earliest| *earliest > turn.now) {
-            Some(earliest) => self.refresh_asked = Some(earliest),
-            None => self.try_now(turn),
-        }
-    }
-
-    /// One attempt at once, whatever is waited for.
-    fn try_now(&mut self, turn: &mut Turn<'_>) {
-        self.refresh_asked = None;
-        if self.wanted && self.attempt.is_none() {
-            match self.phase {
-                Phase::Idle => self.start(turn),
-                _ => self.begin(Purpose::Register, turn),
-            }
-        }
-    }
-
-    fn flow_lost(&mut self, turn: &mut Turn<'_>) {
-        if self.attempt.is_some() {
-            return;
-        }
-        self.flow = None;
-        if let Phase::Registered { degraded, .. } = self.phase {
-            let next = turn.now + timing::flow_pause(turn.rng);
-            self.phase = Phase::Registered { degraded, next };
-        }
-    }
-
-    fn network_changed(&mut self, source_changed: bool, reachable: bool, turn: &mut Turn<'_>) {
-        if self.attempt.is_some() || !self.wanted {
-            return;
-        }
-        match self.phase {
-            Phase::Waiting(Reason::Limit | Reason::Secret, _) => {}
-            Phase::Waiting(Reason::Server, _) if !source_changed => {}
-            Phase::Waiting(..) if reachable => {
-                self.failures = 0;
-                self.try_now(turn);
-            }
-            Phase::Registered { .. } if !reachable => {
-                let failure = Failure::NoRoute(String::from("there is no route to the server"));
-                let server = self.server().cloned();
-                self.last_error = Some(LastError {
-                    kind: ErrorKind::Unreachable,
-                    code: 0,
-                    message: super::attempt::sentence(&failure, server.as_ref()),
-                    stage: Stage::Connect,
-                    at: turn.now,
-                });
-                self.close_flow(turn);
-                self.phase = Phase::Waiting(Reason::Network, Some(turn.now + timing::SLOW_RETRY));
-            }
-            Phase::Registered { .. } if source_changed => {
-                self.failures = 0;
-                self.close_flow(turn);
-                self.try_now(turn);
-            }
-            _ => {}
-        }
-    }
-
-    fn clock_set(&mut self, turn: &mut Turn<'_>) {
-        if matches!(self.phase, Phase::Waiting(Reason::Certificate | Reason::Name, _)) {
-            self.try_now(turn);
-        }
-    }
-
-    fn tick(&mut self, turn: &mut Turn<'_>) {
-        let now = turn.now;
-        if let Some(attempt) = &self.attempt {
-            if attempt.deadline.is_some_and(|deadline| deadline <= now) {
-                return self.deregistered(turn);
-            }
-            return self.run_out(turn);
-        }
-        if self.refresh_asked.is_some_and(|at| at <= now) {
-            return self.try_now(turn);
-        }
-        match self.phase {
-            Phase::Idle if self.wanted => self.start(turn),
-            Phase::Registered { next, .. } => {
-                self.run_out(turn);
-                if next <= now {
-                    self.begin(Purpose::Register, turn);
-                }
-            }
-            Phase::Waiting(Reason::Limit, Some(until)) if until <= now && self.wanted => self.start(turn),
-            Phase::Waiting(_, Some(until)) if until <= now && self.wanted => {
-                self.begin(Purpose::Register, turn);
-            }
-            _ => {}
-        }
-    }
-
-    /// The binding has run out without a refresh: `waiting`, once (E5).
-    fn run_out(&mut self, turn: &mut Turn<'_>) {
-        let Phase::Registered { next, .. } = self.phase else {
-            return;
-        };
-        if self.standing.as_ref().is_some_and(|standing| standing.expires_at() <= turn.now) {
-            self.standing = None;
-            self.set_keep_alive(None, turn);
-            self.phase = Phase::Waiting(Reason::Backoff, Some(next));
-        }
-    }
-
-    pub(super) fn refresh_asked_done(&mut self) {
-        self.refresh_asked = None;
     }
 
     /// Call-ID and From-tag stay while the service runs.

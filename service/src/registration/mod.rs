@@ -8,12 +8,17 @@ mod answer;
 mod attempt;
 mod challenge;
 mod digest;
+mod error;
+mod events;
 mod grant;
 mod headers;
+mod login;
 mod machine;
 mod memory;
 mod message;
+mod request;
 mod timing;
+mod wish;
 
 pub use machine::Registration;
 pub use memory::Memory;
@@ -321,3 +326,6 @@ fn random_uuid(rng: &mut dyn rand::Rng) -> String {
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,10 @@ pub const ATTEMPT_WINDOW: Duration = Duration::from_secs(60);
 pub const ATTEMPTS: usize = 6;
 /// Pause after a refused password (E10).
 pub const REFUSED_PAUSE: Duration = Duration::from_secs(5 * 60);
+/// A flow that the peer closes within that time of a registration was a short one …
+pub const SHORT_FLOW: Duration = Duration::from_secs(60);
+/// … and from so many in a row on, each is replaced after a back-off.
+pub const SHORT_FLOWS: u32 = 3;
 /// A lost flow is replaced within that time.
 const FLOW_JITTER: Duration = Duration::from_secs(1);
 
@@ -46,8 +50,7 @@ pub fn retry_after(seconds: u64, rng: &mut dyn rand::Rng) -> Duration {
 pub fn refresh_after(granted: u32, rng: &mut dyn rand::Rng) -> Duration {
     let whole = Duration::from_secs(u64::from(granted));
     let pause = portion(whole, 75, 85, rng);
-    let pause = if granted >= 120 { pause.min(whole - Duration::from_secs(40)) } else { pause };
-    pause.max(Duration::from_secs(1))
+    if granted >= 120 { pause.min(whole - Duration::from_secs(40)) } else { pause }
 }
 
 /// How long to wait before a lost flow is replaced: all clients of a server lose theirs at once.
@@ -66,9 +69,14 @@ pub fn keep_alive(
     let within = |seconds: u32| between(u64::from(seconds) * 800, u64::from(seconds) * 1000);
     match (setting, flow_timer) {
         (u32::MAX, _) => None,
-        (0, _) if transport == Transport::Udp && behind_nat => between(24_000, 29_000),
+        (0, _) if transport == Transport::Udp => {
+            if behind_nat {
+                between(24_000, 29_000)
+            } else {
+                None
+            }
+        }
         (0, Some(seconds)) if seconds > 0 => within(seconds),
-        (0, _) if transport == Transport::Udp => None,
         (0, _) => between(95_000, 120_000),
         (seconds, _) => within(seconds),
     }
