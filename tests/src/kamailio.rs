@@ -131,7 +131,7 @@ modparam("registrar", "min_expires", {min_expires})
 modparam("registrar", "max_expires", 3600)
 modparam("auth", "algorithm", "{algorithm}")
 request_route {{
-    if (!is_method("REGISTER")) {{ sl_send_reply("405", "Method Not Allowed"); exit; }}
+    if (method != "REGISTER") {{ sl_send_reply("405", "Method Not Allowed"); exit; }}
     if (!pv_auth_check("test", "secret-$fU", "0", "0")) {{
         auth_challenge("test", "1");
         exit;
