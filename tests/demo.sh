@@ -47,6 +47,7 @@ CONF
 cat > "$here/start" <<START
 #!/bin/sh
 echo \$\$ >> "$here/service-pids"
+export DBUS_SYSTEM_BUS_ADDRESS="unix:path=$here/bus"
 exec "$programs/sip-profiled" --state-dir "$here/state" --runtime-dir "$here/run" --log warn
 START
 chmod +x "$here/start"
@@ -77,7 +78,6 @@ call /org/sipprofiles org.sipprofiles.Registry1 CreateProfile 'a{sv}a{sv}' 3 \
     aor s alice@127.0.0.1 registrar s "$registrar" password s wonderland 0
 "$programs/sip-profiles" watch > "$here/signals" &
 pids+=($!)
-await "" "$here/signals" || true
 
 say "Somebody holds it: it is registered"
 "$programs/sip-profiles" hold 1 2> "$here/hold" &
@@ -89,6 +89,7 @@ profile 1 GetRegistration
 
 say "kill -9 of the holder: it is de-registered"
 kill -9 "$holder"
+wait "$holder" 2>/dev/null || true
 await "de-registers" "$here/registrar"
 await "unregistering -> unregistered" "$here/signals"
 cat "$here/signals"
