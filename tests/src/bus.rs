@@ -111,11 +111,11 @@ impl Bus {
     }
 
     /// Waits until the process has ended.
-    pub fn await_end(&self, pid: Pid) {
+    pub async fn await_end(&self, pid: Pid) {
         let until = Instant::now() + PATIENCE;
         while is_running(pid) {
             assert!(Instant::now() < until, "process {pid:?} goes on; its log:\n{}", self.log());
-            std::thread::sleep(Duration::from_millis(5));
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 

@@ -59,7 +59,7 @@ async fn e9_e10_a_refused_password_is_not_tried_again_not_even_by_a_successor() 
 
     let old = bus.service_pid();
     bus.signal_service(Signal::KILL);
-    bus.await_end(old);
+    bus.await_end(old).await;
     assert_eq!(client.enable(id, Dict::new()).await.unwrap(), "waiting", "E9: a crash shortens no wait");
     assert_eq!(registrar.requests().len(), before, "{}", registrar.transcript());
 

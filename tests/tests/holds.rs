@@ -190,7 +190,7 @@ async fn h9_a_hold_outlives_kill_9_of_the_service() {
     let before = registrar.bindings(ALICE);
     let old = bus.service_pid();
     bus.signal_service(Signal::KILL);
-    bus.await_end(old);
+    bus.await_end(old).await;
 
     assert_eq!(reader.users(id).await, 1, "the successor knows the hold");
     registrar.until("the successor's REGISTER", |it| it.requests().len() >= 4).await;
@@ -212,7 +212,7 @@ async fn h9_l4_a_holder_that_died_with_the_service_leaves_no_binding() {
     holder.enable_and_wait(id).await.unwrap();
     let old = bus.service_pid();
     bus.signal_service(Signal::KILL);
-    bus.await_end(old);
+    bus.await_end(old).await;
     holder.connection.clone().close().await.unwrap();
     drop(holder);
     assert_eq!(reader.users(id).await, 0);

@@ -55,7 +55,7 @@ async fn l4_kill_9_of_the_service_leaves_one_binding() {
     client.enable_and_wait(id).await.unwrap();
     let old = bus.service_pid();
     bus.signal_service(Signal::KILL);
-    bus.await_end(old);
+    bus.await_end(old).await;
     assert_eq!(client.enable_and_wait(id).await.unwrap(), "registered");
     kamailio.until_contacts("alice", 1).await;
     client.disable(id).await.unwrap();

@@ -27,7 +27,7 @@ async fn l1_the_service_ends_after_its_last_session_and_keeps_the_profiles() {
     let id = client.create(alice(&registrar)).await.unwrap();
     assert!(is_running(bus.service_pid()), "a session keeps it");
     client.root("Leave", &Dict::new()).await.unwrap();
-    bus.await_end(bus.service_pid());
+    bus.await_end(bus.service_pid()).await;
     assert_eq!(client.state(id).await, "unregistered");
     assert_eq!(bus.service_pids().len(), 2, "the next call starts it again");
 }
@@ -60,7 +60,7 @@ async fn l3_sigterm_deregisters_and_sigusr1_does_not() {
 
     let first = bus.service_pid();
     bus.signal_service(Signal::USR1);
-    bus.await_end(first);
+    bus.await_end(first).await;
     assert_eq!(registrar.bindings(ALICE).len(), 1, "the binding stays for the successor");
     assert_eq!(reader.users(id).await, 1);
     registrar.until("the successor confirms it", |it| it.requests().len() >= 4).await;
@@ -69,7 +69,7 @@ async fn l3_sigterm_deregisters_and_sigusr1_does_not() {
 
     let second = bus.service_pid();
     bus.signal_service(Signal::TERM);
-    bus.await_end(second);
+    bus.await_end(second).await;
     assert_eq!(registrar.bindings(ALICE), [], "SIGTERM de-registers");
     assert_eq!(reader.users(id).await, 1, "H9: the hold stays");
     registrar.until("the successor registers again", |it| it.bindings(ALICE).len() == 1).await;

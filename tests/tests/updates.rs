@@ -25,7 +25,7 @@ async fn u3_each_change_has_its_effect_on_the_network() {
     let (registrar, other) =
         (Registrar::start(Behaviour::default()).await, Registrar::start(Behaviour::default()).await);
     let bus = Bus::start(Options::default());
-    let mut client = Client::connect(&bus).await;
+    let client = Client::connect(&bus).await;
     let id = client.create(alice(&registrar)).await.unwrap();
     client.enable_and_wait(id).await.unwrap();
     let count = || registrar.requests().len();

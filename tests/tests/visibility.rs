@@ -6,7 +6,7 @@ use sip_profiles_tests::bus::{Bus, Options};
 use sip_profiles_tests::client::{Client, Dict};
 use zbus::Variant;
 
-const STRANGER: u32 = 4711;
+const STRANGER: u32 = 65534;
 const PROFILE: &str = "/org/sipprofiles/profile/1";
 
 fn busctl(bus: &Bus, arguments: &[&str]) -> Output {

@@ -176,7 +176,7 @@ fn registry_call(member: &str, message: &Message) -> Option<Result<Call, Fault>>
         "CreateProfile" => arguments.parse::<(Settings, Settings)>("a{sv}a{sv}", |(settings, options)| {
             Call::CreateProfile(values(settings), Options(values(options)))
         }),
-        "GetProfile" => arguments.parse::<u32>("u", |id| Call::GetProfile(id)),
+        "GetProfile" => arguments.parse::<u32>("u", Call::GetProfile),
         "FindProfiles" => arguments.parse::<Settings>("a{sv}", |filter| Call::FindProfiles(values(filter))),
         "GetDefaultProfile" => arguments.none(Call::GetDefaultProfile),
         "SetDefaultProfile" => arguments.parse::<(OwnedObjectPath, Settings)>("oa{sv}", |(path, options)| {

@@ -18,8 +18,9 @@ enum Phase {
     Serving { idle_since: Option<Moment> },
     /// Ended by the system: de-registering until then at most.
     Farewell { until: Moment },
-    /// The name is being released; what is dispatched until the proof arrives is served.
-    Draining,
+    /// The name is being released; what is dispatched until the proof arrives is served. Whoever was ended by
+    /// the system asks for no successor: a stopped service stays stopped until somebody calls.
+    Draining { ended_by_system: bool },
     /// Nothing more to do.
     Over,
 }
@@ -86,12 +87,12 @@ impl Exit {
         match self.phase {
             Phase::Serving { idle_since } => self.look_idle(idle_since, lingering, now),
             Phase::Farewell { until } if lingering.registered && now < until => Step::Serve,
-            Phase::Farewell { .. } => self.drain(),
-            Phase::Draining if self.proved && !lingering.busy => {
+            Phase::Farewell { .. } => self.drain(true),
+            Phase::Draining { ended_by_system } if self.proved && !lingering.busy => {
                 self.phase = Phase::Over;
-                Step::Leave { successor: lingering.needed }
+                Step::Leave { successor: lingering.needed && !ended_by_system }
             }
-            Phase::Draining | Phase::Over => Step::Serve,
+            Phase::Draining { .. } | Phase::Over => Step::Serve,
         }
     }
 
@@ -105,11 +106,11 @@ impl Exit {
         if now.since(since) < self.idle_timeout {
             return Step::Serve;
         }
-        self.drain()
+        self.drain(false)
     }
 
-    fn drain(&mut self) -> Step {
-        self.phase = Phase::Draining;
+    fn drain(&mut self, ended_by_system: bool) -> Step {
+        self.phase = Phase::Draining { ended_by_system };
         Step::Drain
     }
 
@@ -118,7 +119,7 @@ impl Exit {
         match self.phase {
             Phase::Serving { idle_since } => idle_since.map(|since| since + self.idle_timeout),
             Phase::Farewell { until } => Some(until),
-            Phase::Draining | Phase::Over => None,
+            Phase::Draining { .. } | Phase::Over => None,
         }
     }
 }
@@ -184,6 +185,12 @@ mod tests {
         assert_eq!(exit.look(REGISTERED, at(1)), Step::Serve);
         assert_eq!(exit.wakeup(), Some(at(4)));
         assert_eq!(exit.look(NEEDED, at(2)), Step::Drain);
+        exit.proved();
+        assert_eq!(
+            exit.look(NEEDED, at(2)),
+            Step::Leave { successor: false },
+            "a stopped service stays stopped"
+        );
 
         let mut slow = Exit::new(Duration::from_secs(30));
         slow.terminate(at(0));

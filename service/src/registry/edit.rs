@@ -61,7 +61,7 @@ impl Registry {
         self.next_id += 1;
         let identity = Identity::random(&mut *self.random);
         let record = Record { id, owner: caller.uid, shared, settings, identity };
-        effects.save(Write::Profile(record.clone()));
+        effects.save(Write::Profile(Box::new(record.clone())));
         self.pending = Some(Pending { ticket, change: PendingChange::Create(Box::new(record)) });
         Ok(())
     }
@@ -84,7 +84,7 @@ impl Registry {
         }
         let record = profile.record(settings.clone());
         self.writes.admit(caller.uid, now)?;
-        effects.save(Write::Profile(record));
+        effects.save(Write::Profile(Box::new(record)));
         let change = PendingChange::Update(id, Box::new(settings), change);
         self.pending = Some(Pending { ticket, change });
         Ok(())

@@ -73,7 +73,7 @@ pub enum Effect {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Write {
     /// A new or changed profile.
-    Profile(Record),
+    Profile(Box<Record>),
     /// No such profile any more.
     Removal(u32),
     /// A user's default.

@@ -87,7 +87,8 @@ impl Registry {
         options.none_left()?;
         let by_owner = caller.uid == profile.owner || caller.uid == 0;
         let holds = profile.holders.contains_key(&caller.name);
-        if !holds && !(by_owner && profile.auto_registers()) {
+        let may_refresh = holds || (by_owner && profile.auto_registers());
+        if !may_refresh {
             let message = format!("Enable profile {id} first: only its holders can refresh it.");
             return Err(CallError::new(CallErrorKind::NotEnabled, message));
         }
