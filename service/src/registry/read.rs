@@ -61,7 +61,7 @@ impl Registry {
             };
             match key.as_str() {
                 "aor" => {
-                    let uri = SipUri::parse_loose(&text).map_err(|error| CallError::invalid(&key, error))?;
+                    let uri = SipUri::parse_aor(&text).map_err(|error| CallError::invalid(&key, error))?;
                     aor = Some(uri);
                 }
                 "type" => kind = Some(text),

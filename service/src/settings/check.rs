@@ -46,13 +46,10 @@ const OWN_CONTACT_PARAMS: [&str; 3] = ["expires", "+sip.instance", "reg-id"];
 
 /// An address of record: a user at a domain, nothing else (RFC 3261 §10.2: its parameters have no meaning there).
 pub fn aor(key: &str, text: &str) -> Outcome<SipUri> {
-    let uri = match SipUri::parse_loose(text) {
+    let uri = match SipUri::parse_aor(text) {
         Ok(uri) => uri,
         Err(error) => return invalid(key, error),
     };
-    if uri.user.is_none() {
-        return invalid(key, "needs a user part, as sip:alice@example.org");
-    }
     if !uri.params.is_empty() || !uri.headers.is_empty() {
         return invalid(
             key,

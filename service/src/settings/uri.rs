@@ -74,6 +74,15 @@ impl SipUri {
         if has_scheme { Self::parse(text) } else { Self::parse(&format!("sip:{text}")) }
     }
 
+    /// Like [`SipUri::parse_loose`], for an address of record: it names a user.
+    pub fn parse_aor(text: &str) -> Result<Self, BadUri> {
+        let uri = Self::parse_loose(text)?;
+        if uri.user.is_none() {
+            return bad("needs a user part, as sip:alice@example.org");
+        }
+        Ok(uri)
+    }
+
     /// RFC 3261 §19.1.4 equivalence.
     pub fn equivalent(&self, other: &SipUri) -> bool {
         self.secure == other.secure
