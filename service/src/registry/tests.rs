@@ -1,1 +1,476 @@
+//! The registry by itself: commands in, effects out, on a virtual clock, with a registrar made of values.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use rand::SeedableRng as _;
+
+use super::call::{Answer, Options, Reply};
+use super::effect::{Audience, Note, Signal, Write};
+use super::*;
+use crate::registration::{Failure, Input, Output, Response, State, Target, Transport};
+use crate::settings::{Value, Values};
+
+/// The registry, and what a service around it would know.
+struct World {
+    registry: Registry,
+    now: Moment,
+    tickets: Ticket,
+    /// Attempts under way by profile.
+    flying: BTreeMap<u32, (u64, Option<Box<crate::registration::Request>>)>,
+    disk: BTreeMap<u32, Record>,
+    disk_refuses: bool,
+    /// What the last command brought.
+    answers: Vec<(Ticket, Answer)>,
+    signals: Vec<(Audience, Signal)>,
+    notes: Vec<Note>,
+}
+
+fn values(pairs: &[(&str, Value)]) -> Values {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect()
+}
+
+fn caller(number: u32, uid: u32) -> Caller {
+    Caller { name: format!(":1.{number}").into(), uid, pid: 1000 + number }
+}
+
+fn none() -> Options {
+    Options::default()
+}
+
+impl World {
+    fn new() -> Self {
+        let random = Box::new(rand::rngs::StdRng::seed_from_u64(7));
+        let now = Moment::from_millis(1_000_000);
+        let (registry, effects) = Registry::start(Rules::default(), Start::default(), random, now);
+        assert_eq!(effects, []);
+        Self {
+            registry,
+            now,
+            tickets: 0,
+            flying: BTreeMap::new(),
+            disk: BTreeMap::new(),
+            disk_refuses: false,
+            answers: Vec::new(),
+            signals: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    fn apply(&mut self, command: Command) {
+        self.answers.clear();
+        self.signals.clear();
+        self.notes.clear();
+        let mut command = Some(command);
+        while let Some(next) = command.take() {
+            for effect in self.registry.apply(next, self.now) {
+                match effect {
+                    Effect::Reply(ticket, answer) => self.answers.push((ticket, answer)),
+                    Effect::Signal(audience, signal) => self.signals.push((audience, signal)),
+                    Effect::Note(note) => self.notes.push(note),
+                    Effect::Save(write) => command = Some(Command::Saved(self.save(*write))),
+                    Effect::Sip { profile, output } => self.sip(profile, output),
+                    Effect::Configure { .. } | Effect::Forget(_) => {}
+                }
+            }
+        }
+    }
+
+    fn save(&mut self, write: Write) -> Result<(), String> {
+        if self.disk_refuses {
+            return Err(String::from("no space left"));
+        }
+        match write {
+            Write::Profile(record) => drop(self.disk.insert(record.id, *record)),
+            Write::Removal(id) => drop(self.disk.remove(&id)),
+            Write::Default { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn sip(&mut self, profile: u32, output: Output) {
+        match output {
+            Output::Resolve { attempt, .. } => drop(self.flying.insert(profile, (attempt, None))),
+            Output::Send { attempt, request, .. } => {
+                let before = self.flying.insert(profile, (attempt, Some(request)));
+                assert!(
+                    before.is_none_or(|(_, request)| request.is_none()),
+                    "two REGISTERs of {profile} in flight"
+                );
+            }
+            Output::CloseFlow => drop(self.flying.remove(&profile)),
+            Output::KeepAlive(_) | Output::Stopped => {}
+        }
+    }
+
+    fn call(&mut self, caller: &Caller, call: Call) -> Option<Answer> {
+        self.tickets += 1;
+        let ticket = self.tickets;
+        self.apply(Command::Call { caller: caller.clone(), call, ticket });
+        self.answers.iter().find(|(other, _)| *other == ticket).map(|(_, answer)| answer.clone())
+    }
+
+    fn create(&mut self, by: &Caller) -> u32 {
+        let settings =
+            values(&[("aor", Value::Text("alice@192.0.2.1".into())), ("password", Value::Text("p".into()))]);
+        match self.call(by, Call::CreateProfile(settings, none())) {
+            Some(Ok(Reply::Created(id))) => id,
+            other => panic!("not created: {other:?}"),
+        }
+    }
+
+    /// The registrar answers what is under way for a profile.
+    fn answer(&mut self, profile: u32, status: u16) {
+        let Some((attempt, request)) = self.flying.remove(&profile) else { return };
+        let server = Target {
+            transport: Transport::Udp,
+            address: "192.0.2.1:5060".parse().unwrap(),
+            host: String::from("192.0.2.1"),
+        };
+        let input = match request {
+            None => Input::Resolved { attempt, result: Ok(vec![server]) },
+            Some(_) if status == 0 => Input::Failed { attempt, failure: Failure::Silence },
+            Some(request) => {
+                let contact = format!("sip:{}@192.0.2.9:5060", request.contact_user);
+                let mut headers = vec![(String::from("Via"), String::from("SIP/2.0/UDP 192.0.2.9:5060"))];
+                if status == 401 {
+                    let challenge = String::from("Digest realm=\"r\", nonce=\"n\", qop=\"auth\"");
+                    headers.push((String::from("WWW-Authenticate"), challenge));
+                }
+                if status == 200 {
+                    let asked = request.headers.iter().find(|(name, _)| name == "Expires").unwrap().1.clone();
+                    headers.push((String::from("Expires"), asked.clone()));
+                    if asked != "0" {
+                        headers.push((String::from("Contact"), format!("<{contact}>;expires={asked}")));
+                    }
+                }
+                let local = "192.0.2.9:5060".parse().unwrap();
+                let phrase = String::from("As told");
+                Input::Answer {
+                    attempt,
+                    response: Response { status, phrase, headers, server, local, contact },
+                }
+            }
+        };
+        self.apply(Command::Registration { profile, input });
+    }
+
+    /// Resolves the name and answers 200.
+    fn register(&mut self, profile: u32) {
+        self.answer(profile, 200);
+        self.answer(profile, 200);
+    }
+
+    fn face(&mut self, by: &Caller, id: u32) -> super::face::Face {
+        match self.call(by, Call::Properties(id)) {
+            Some(Ok(Reply::Face(face))) => *face,
+            other => panic!("no properties: {other:?}"),
+        }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now = self.now + time;
+        self.apply(Command::Tick);
+    }
+}
+
+fn kind(answer: Option<Answer>) -> CallErrorKind {
+    match answer {
+        Some(Err(error)) => error.kind,
+        other => panic!("no error: {other:?}"),
+    }
+}
+
+#[test]
+fn h4_h5_the_first_hold_registers_and_the_last_deregisters() {
+    let (mut world, owner, other) = (World::new(), caller(1, 1000), caller(2, 1000));
+    let id = world.create(&owner);
+    assert_eq!(world.call(&owner, Call::Enable(id, none())), Some(Ok(Reply::State("registering"))));
+    assert!(world.notes.contains(&Note::HoldAdded(owner.name.clone(), id, String::new())));
+    world.register(id);
+    assert_eq!(world.face(&owner, id).status.state, State::Registered);
+    assert_eq!(world.call(&other, Call::Enable(id, none())), Some(Ok(Reply::State("registered"))));
+    assert_eq!(world.flying, BTreeMap::new(), "H4: nothing is sent");
+    world.apply(Command::Gone(owner.name.clone()));
+    assert_eq!(world.flying, BTreeMap::new(), "somebody holds it still");
+    world.apply(Command::Gone(other.name.clone()));
+    assert_eq!(world.flying.len(), 1, "H5: the de-REGISTER");
+    world.answer(id, 200);
+    assert!(!world.registry.is_needed(), "L1");
+}
+
+#[test]
+fn private_profiles_do_not_exist_for_strangers() {
+    let (mut world, owner, stranger, root) = (World::new(), caller(1, 1000), caller(2, 1001), caller(3, 0));
+    let id = world.create(&owner);
+    assert_eq!(kind(world.call(&stranger, Call::GetProfile(id))), CallErrorKind::NotFound);
+    assert_eq!(kind(world.call(&stranger, Call::Enable(id, none()))), CallErrorKind::UnknownObject);
+    assert_eq!(world.call(&stranger, Call::ManagedObjects), Some(Ok(Reply::Faces(Vec::new()))));
+    assert_eq!(world.registry.visible_ids(1001).count(), 0);
+    assert!(world.call(&root, Call::Properties(id)).unwrap().is_ok());
+    world.call(&owner, Call::Enable(id, none()));
+    let names = BTreeSet::from([&owner.name, &root.name]);
+    for (audience, _) in &world.signals {
+        let Audience::Sessions(heard) = audience else { panic!("a private profile was broadcast") };
+        assert_eq!(heard.iter().collect::<BTreeSet<_>>(), names);
+    }
+    assert!(!world.signals.is_empty());
+    assert_eq!(
+        kind(world.call(&root, Call::SetDefaultProfile(Some(id), none()))),
+        CallErrorKind::AccessDenied
+    );
+}
+
+#[test]
+fn u1_what_the_disk_refuses_did_not_happen() {
+    let (mut world, owner) = (World::new(), caller(1, 1000));
+    let id = world.create(&owner);
+    world.disk_refuses = true;
+    let update = |name: &str| {
+        Call::Update(id, values(&[("display-name", Value::Text(name.into()))]), Vec::new(), none())
+    };
+    assert_eq!(kind(world.call(&owner, update("Home"))), CallErrorKind::Storage);
+    assert_eq!(world.signals, []);
+    assert_eq!(world.face(&owner, id).settings.shown_name(), "sip:alice@192.0.2.1");
+    assert_eq!(kind(world.call(&owner, Call::Remove(id, none()))), CallErrorKind::Storage);
+    world.disk_refuses = false;
+    assert_eq!(world.call(&owner, update("Home")), Some(Ok(Reply::Done)));
+    assert_eq!(world.disk[&id].settings.shown_name(), "Home");
+}
+
+#[test]
+fn h8_force_disable_keeps_an_auto_register_profile_off_until_somebody_enables_it() {
+    let (mut world, owner) = (World::new(), caller(1, 1000));
+    let id = world.create(&owner);
+    let on = values(&[("auto-register", Value::Flag(true))]);
+    world.call(&owner, Call::Update(id, on, Vec::new(), none()));
+    world.register(id);
+    world.call(&owner, Call::ForceDisable(id, none()));
+    let forced = |(_, signal): &&(Audience, Signal)| *signal == Signal::ProfileForciblyDisabled(id);
+    assert_eq!(world.signals.iter().filter(forced).count(), 1);
+    world.answer(id, 200);
+    world.pass(Duration::from_secs(7200));
+    assert_eq!(world.flying, BTreeMap::new());
+    assert_eq!(world.face(&owner, id).status.state, State::Unregistered);
+    world.call(&owner, Call::Enable(id, none()));
+    world.register(id);
+    assert_eq!(world.face(&owner, id).status.state, State::Registered);
+}
+
+#[test]
+fn h9_a_successor_goes_on_with_what_was_noted() {
+    let (mut world, owner) = (World::new(), caller(1, 1000));
+    let id = world.create(&owner);
+    let mut memory = None;
+    world.call(&owner, Call::Enable(id, none()));
+    for _ in 0..2 {
+        world.answer(id, 200);
+        memory = world.notes.iter().find_map(|note| match note {
+            Note::Memory(_, memory) => Some((**memory).clone()),
+            _ => None,
+        });
+    }
+    let start = |held: bool| Start {
+        profiles: world.disk.values().cloned().collect(),
+        memories: BTreeMap::from([(id, memory.clone().unwrap())]),
+        sessions: vec![owner.clone()],
+        holds: if held { vec![(owner.name.clone(), id, String::new())] } else { Vec::new() },
+        ..Start::default()
+    };
+    for (held, asked) in [(true, "3600"), (false, "0")] {
+        let random = Box::new(rand::rngs::StdRng::seed_from_u64(8));
+        let (_, effects) = Registry::start(Rules::default(), start(held), random, world.now);
+        let sent: Vec<_> = effects
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::Sip { output: Output::Send { request, .. }, .. } => request
+                    .headers
+                    .iter()
+                    .find(|(name, _)| name == "Expires")
+                    .map(|(_, value)| value.as_str()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(sent, [asked], "confirmed for its holder, removed without one");
+    }
+}
+
+#[test]
+fn limits_are_named_and_others_go_on() {
+    let (mut world, owner, other) = (World::new(), caller(1, 1000), caller(2, 1001));
+    for _ in 0..limits::PROFILES {
+        world.create(&owner);
+        world.now = world.now + Duration::from_millis(101);
+    }
+    let one_more = Call::CreateProfile(values(&[("aor", Value::Text("a@b.c".into()))]), none());
+    let refused = world.call(&owner, one_more.clone());
+    assert!(matches!(&refused, Some(Err(error)) if error.message.contains("64")), "{refused:?}");
+    assert_eq!(kind(refused), CallErrorKind::LimitExceeded);
+    assert!(world.call(&other, one_more).unwrap().is_ok());
+
+    let token = |n: usize| Options(values(&[("token", Value::Text(n.to_string()))]));
+    for n in 0..limits::HOLDS_PER_PROFILE {
+        assert!(world.call(&owner, Call::Enable(1, token(n))).unwrap().is_ok());
+    }
+    assert_eq!(kind(world.call(&owner, Call::Enable(1, token(99)))), CallErrorKind::LimitExceeded);
+    assert!(world.call(&owner, Call::Enable(1, token(3))).unwrap().is_ok(), "one that it has already");
+}
+
+#[test]
+fn ten_writes_a_second_and_no_more() {
+    let (mut world, owner) = (World::new(), caller(1, 1000));
+    let id = world.create(&owner);
+    let update = |world: &mut World, n: u32| {
+        let set = values(&[("x-n", Value::Number(n.into()))]);
+        world.call(&owner, Call::Update(id, set, Vec::new(), none()))
+    };
+    for n in 1..limits::WRITES as u32 {
+        assert!(update(&mut world, n).unwrap().is_ok());
+    }
+    assert_eq!(kind(update(&mut world, 99)), CallErrorKind::LimitExceeded);
+    world.now = world.now + Duration::from_secs(1);
+    assert!(update(&mut world, 99).unwrap().is_ok());
+}
+
+/// What may happen in a random life.
+#[derive(Clone, Debug)]
+enum Event {
+    Create(u32),
+    Enable(u32, u32, u8),
+    Disable(u32, u32, u8),
+    Leave(u32),
+    Die(u32),
+    Update(u32, u32, u8),
+    Remove(u32, u32, bool),
+    Refresh(u32, u32),
+    Answer(u32, u16),
+    FlowLost(u32),
+    Time(u64),
+    Disk(bool),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let (client, id) = (0..4u32, 1..4u32);
+    let status = prop::sample::select(vec![200, 200, 200, 401, 0, 403, 404, 423, 480, 500, 503, 302, 600]);
+    prop_oneof![
+        1 => client.clone().prop_map(Event::Create),
+        4 => (client.clone(), id.clone(), 0..2u8).prop_map(|(c, i, t)| Event::Enable(c, i, t)),
+        3 => (client.clone(), id.clone(), 0..2u8).prop_map(|(c, i, t)| Event::Disable(c, i, t)),
+        1 => client.clone().prop_map(Event::Leave),
+        1 => client.clone().prop_map(Event::Die),
+        2 => (client.clone(), id.clone(), 0..5u8).prop_map(|(c, i, w)| Event::Update(c, i, w)),
+        1 => (client.clone(), id.clone(), any::<bool>()).prop_map(|(c, i, f)| Event::Remove(c, i, f)),
+        1 => (client, id.clone()).prop_map(|(c, i)| Event::Refresh(c, i)),
+        8 => (id.clone(), status).prop_map(|(i, s)| Event::Answer(i, s)),
+        1 => id.prop_map(Event::FlowLost),
+        3 => (0..4_000_000u64).prop_map(Event::Time),
+        1 => prop::bool::weighted(0.2).prop_map(Event::Disk),
+    ]
+}
+
+fn happen(world: &mut World, event: Event) {
+    // Clients 0 and 1 are one user's, 2 is another's, 3 is root's.
+    let who = |client: u32| caller(client, [1000, 1000, 1001, 0][client as usize]);
+    let token = |token: u8| Options(values(&[("token", Value::Text(token.to_string()))]));
+    match event {
+        Event::Create(client) => {
+            let aor =
+                values(&[("aor", Value::Text("a@192.0.2.1".into())), ("password", Value::Text("p".into()))]);
+            world.call(&who(client), Call::CreateProfile(aor, none()));
+        }
+        Event::Enable(client, id, t) => drop(world.call(&who(client), Call::Enable(id, token(t)))),
+        Event::Disable(client, id, t) => drop(world.call(&who(client), Call::Disable(id, token(t)))),
+        Event::Leave(client) => drop(world.call(&who(client), Call::Leave(none()))),
+        Event::Die(client) => world.apply(Command::Gone(who(client).name)),
+        Event::Update(client, id, what) => {
+            let set = match what {
+                0 => values(&[("display-name", Value::Text("Home".into()))]),
+                1 => values(&[("password", Value::Text("q".into()))]),
+                2 => values(&[("expires", Value::Number(600))]),
+                3 => values(&[("registrar", Value::Text("192.0.2.7".into()))]),
+                _ => values(&[("auto-register", Value::Flag(true))]),
+            };
+            world.call(&who(client), Call::Update(id, set, Vec::new(), none()));
+        }
+        Event::Remove(client, id, force) => {
+            let held = world.registry.profiles.get(&id).is_some_and(|profile| !profile.holders.is_empty());
+            let options = Options(values(&[("force", Value::Flag(force))]));
+            let answer = world.call(&who(client), Call::Remove(id, options));
+            assert!(!(held && !force && matches!(answer, Some(Ok(_)))), "removed while held");
+        }
+        Event::Refresh(client, id) => drop(world.call(&who(client), Call::Refresh(id, none()))),
+        Event::Answer(id, status) => world.answer(id, status),
+        Event::FlowLost(profile) => {
+            world.apply(Command::Registration { profile, input: Input::FlowLost });
+        }
+        Event::Time(millis) => world.pass(Duration::from_millis(millis)),
+        Event::Disk(refuses) => world.disk_refuses = refuses,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+    #[test]
+    fn a_random_life_breaks_no_rule(events in prop::collection::vec(event(), 1..80)) {
+        let mut world = World::new();
+        // Somebody who sees everything and never goes.
+        world.call(&caller(9, 0), Call::ManagedObjects);
+        let mut shown: BTreeMap<u32, super::face::Face> = BTreeMap::new();
+        let mut held: BTreeSet<(Name, u32, String)> = BTreeSet::new();
+        for event in events {
+            happen(&mut world, event);
+            for note in &world.notes {
+                match note.clone() {
+                    Note::HoldAdded(name, id, token) => drop(held.insert((name, id, token))),
+                    Note::HoldGone(name, id, token) => drop(held.remove(&(name, id, token))),
+                    _ => {}
+                }
+            }
+            for (_, signal) in &world.signals {
+                match signal {
+                    Signal::PropertiesChanged(face, changed) => {
+                        let before = shown.insert(face.id, (**face).clone());
+                        if let Some(before) = before {
+                            let differs = face.changes_since(&before);
+                            prop_assert_eq!(&differs, changed, "no signal without a change");
+                        }
+                    }
+                    Signal::InterfacesAdded(face) => drop(shown.insert(face.id, (**face).clone())),
+                    Signal::ErrorOccurred(id, _) => {
+                        let holders = &world.registry.profiles[id].holders;
+                        prop_assert!(holders.is_empty(), "after an error nobody holds");
+                    }
+                    _ => {}
+                }
+            }
+            let on_disk: Vec<_> = world.disk.keys().copied().collect();
+            let known: Vec<_> = world.registry.profiles.keys().copied().collect();
+            prop_assert_eq!(on_disk, known, "what is on disk is what was acknowledged");
+            for profile in world.registry.profiles.values() {
+                prop_assert_eq!(&world.disk[&profile.id].settings, &*profile.settings);
+                let names: BTreeSet<_> =
+                    held.iter().filter(|(_, id, _)| *id == profile.id).map(|(name, ..)| name.clone()).collect();
+                prop_assert_eq!(profile.face().users as usize, names.len(), "Users is the number of bus names");
+                for name in profile.holders.keys() {
+                    prop_assert!(world.registry.sessions.contains_key(name), "a hold without a session");
+                }
+            }
+            let wakeup = world.registry.wakeup();
+            prop_assert!(wakeup.is_none_or(|moment| moment > world.now), "it would never rest: {:?}", wakeup);
+            world.signals.clear();
+            world.notes.clear();
+        }
+    }
+}
+
+#[test]
+fn a_face_with_the_same_settings_has_not_changed() {
+    let (mut world, owner) = (World::new(), caller(1, 1000));
+    let id = world.create(&owner);
+    let face = world.face(&owner, id);
+    let mut same = face.clone();
+    same.settings = Arc::new((*face.settings).clone());
+    assert_eq!(same.changes_since(&face), []);
+}
