@@ -110,12 +110,26 @@ impl Bus {
         kill_process(self.service_pid(), signal).expect("the service runs");
     }
 
-    /// Waits until the process has ended.
+    /// Waits until the process has ended, and the bus knows it.
     pub async fn await_end(&self, pid: Pid) {
         let until = Instant::now() + PATIENCE;
         while is_running(pid) {
             assert!(Instant::now() < until, "process {pid:?} goes on; its log:\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // Calls go to the dead process until the bus has noticed, too.
+        let connection = self.connect().await;
+        let bus = "org.freedesktop.DBus";
+        loop {
+            let path = "/org/freedesktop/DBus";
+            let question = "GetConnectionUnixProcessID";
+            let reply =
+                connection.call_method(Some(bus), path, Some(bus), question, &"org.sipprofiles").await;
+            let owner = reply.ok().and_then(|reply| reply.body().deserialize::<u32>().ok());
+            if owner.and_then(|owner| i32::try_from(owner).ok()) != Some(pid.as_raw_pid()) {
+                return;
+            }
+            assert!(Instant::now() < until, "the bus does not notice the end of {pid:?}");
         }
     }
 

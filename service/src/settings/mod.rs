@@ -25,7 +25,7 @@ pub enum Value {
     /// D-Bus `b`.
     Flag(bool),
     /// Any D-Bus integer (`y n q i u x t`).
-    Number(i128),
+    Number(#[serde(with = "json_number")] i128),
     /// D-Bus `s`.
     Text(String),
     /// D-Bus `as`.
@@ -33,6 +33,20 @@ pub enum Value {
     /// Any other D-Bus type; always refused. Holds the signature.
     #[serde(skip)]
     Other(String),
+}
+
+/// Numbers that are stored fit 64 bits; wider ones do not survive serde's untagged enums.
+mod json_number {
+    use serde::{Deserialize, Deserializer, Serializer, ser::Error};
+
+    pub fn serialize<S: Serializer>(number: &i128, serializer: S) -> Result<S::Ok, S::Error> {
+        let number = i64::try_from(*number).map_err(|_| S::Error::custom("a number past 64 bits"))?;
+        serializer.serialize_i64(number)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i128, D::Error> {
+        i64::deserialize(deserializer).map(i128::from)
+    }
 }
 
 /// Settings by key.
@@ -221,3 +235,6 @@ impl Settings {
         self.outbound_proxy.as_deref().or(self.registrar.as_deref()).unwrap_or(&self.aor)
     }
 }
+
+#[cfg(test)]
+mod tests;
