@@ -27,7 +27,7 @@ fn token(token: &'static str) -> Dict<'static> {
 }
 
 #[tokio::test]
-async fn h1_h4_h5_the_first_call_starts_the_service_and_a_hold_registers() {
+async fn h1_h3_h4_h5_the_first_call_starts_the_service_and_a_hold_registers() {
     let registrar = Registrar::start(Behaviour::default()).await;
     let bus = Bus::start(Options::default());
     let mut client = Client::connect(&bus).await;

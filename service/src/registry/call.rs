@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::error::CallError;
 use super::face::Face;
 use crate::registration::Binding;
-use crate::settings::{Value, Values};
+use crate::settings::{TEXT, Value, Values};
 
 /// A unique bus name, `:1.42`.
 pub type Name = Arc<str>;
@@ -111,12 +111,9 @@ pub struct Options(pub Values);
 impl Options {
     /// Takes the text option `key` out; `default` where it is not given.
     pub fn take_text(&mut self, key: &str, default: &str) -> Result<String, CallError> {
-        const LONGEST: usize = 1024;
         match self.0.remove(key) {
             None => Ok(default.to_owned()),
-            Some(Value::Text(text)) if text.len() > LONGEST => {
-                Err(CallError::invalid(key, "at most 1024 bytes"))
-            }
+            Some(Value::Text(text)) if text.len() > TEXT => Err(CallError::too_long(key)),
             Some(Value::Text(text)) if text.chars().any(char::is_control) => {
                 Err(CallError::invalid(key, "no control characters"))
             }

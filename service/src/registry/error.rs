@@ -1,6 +1,7 @@
 //! What a call may be refused with. The bus turns the kind into the error name of the contract.
 
 use crate::registration::ErrorKind;
+use crate::settings::TEXT;
 
 /// A refused call: which error, and one English sentence that names what to change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +55,11 @@ impl CallError {
     /// InvalidSetting for `key`.
     pub fn invalid(key: &str, message: impl std::fmt::Display) -> Self {
         Self::new(CallErrorKind::InvalidSetting, format!("{key}: {message}"))
+    }
+
+    /// LimitExceeded for the text `key`.
+    pub fn too_long(key: &str) -> Self {
+        Self::new(CallErrorKind::LimitExceeded, format!("{key} has at most {TEXT} bytes."))
     }
 
     /// NotFound for profile `id`.

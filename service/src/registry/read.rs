@@ -4,7 +4,7 @@ use super::Registry;
 use super::call::{Call, Caller, Options, Reply};
 use super::error::{CallError, CallErrorKind};
 use super::profile::Profile;
-use crate::settings::{Settings, SipUri, Value, Values};
+use crate::settings::{Settings, SipUri, TEXT, Value, Values};
 
 impl Registry {
     pub(super) fn read(&self, caller: &Caller, call: Call) -> Result<Reply, CallError> {
@@ -59,6 +59,9 @@ impl Registry {
             let Value::Text(text) = value else {
                 return Err(CallError::invalid(&key, "must be a string"));
             };
+            if text.len() > TEXT {
+                return Err(CallError::too_long(&key));
+            }
             match key.as_str() {
                 "aor" => {
                     let uri = SipUri::parse_aor(&text).map_err(|error| CallError::invalid(&key, error))?;

@@ -13,6 +13,7 @@ mod view;
 
 use std::collections::BTreeMap;
 
+pub use parse::TEXT;
 pub use secret::Secret;
 use serde::{Deserialize, Serialize};
 pub use server::ServerUri;

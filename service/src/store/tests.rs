@@ -338,3 +338,22 @@ proptest! {
         prop_assert!(found == model || found == other);
     }
 }
+
+#[test]
+fn l5_the_boot_units_directory_holds_a_marker_for_each_auto_register_profile() {
+    let dir = tempfile::tempdir().unwrap();
+    let marked = || -> Vec<String> {
+        let entries = fs::read_dir(dir.path().join("auto-register")).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    let (mut store, _) = Store::open(dir.path(), RealFiles).unwrap();
+    store.save(&record(1, "x", None, false)).unwrap();
+    assert_eq!(marked(), Vec::<String>::new(), "a boot without any starts nothing");
+    store.save(&record(2, "x", None, true)).unwrap();
+    assert_eq!(marked(), ["2"]);
+    store.save(&record(2, "x", None, false)).unwrap();
+    assert_eq!(marked(), Vec::<String>::new());
+    store.save(&record(2, "x", None, true)).unwrap();
+    store.remove(2).unwrap();
+    assert_eq!(marked(), Vec::<String>::new());
+}
