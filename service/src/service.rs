@@ -276,9 +276,9 @@ impl Service {
     fn tell_edge(&self, profile: u32, output: Output) {
         match output {
             Output::Resolve { attempt, hop } => self.edge.resolve(profile, attempt, hop),
-            Output::Send { attempt, target, request } => {
+            Output::Send { attempt, target, request, settings } => {
                 debug!("profile {profile}: {request:?} to {target}");
-                self.edge.send(profile, attempt, target, *request);
+                self.edge.send(profile, attempt, target, *request, settings);
             }
             Output::CloseFlow => self.edge.close_flow(profile),
             Output::KeepAlive(how) => self.edge.keep_alive(profile, how),

@@ -198,7 +198,7 @@ fn registration<'a>(binding: &'a Binding, instance: &'a str, wall: &Wall) -> Dic
         ("instance", Variant::from(instance)),
         ("other-bindings", Variant::from(binding.other_bindings.clone())),
         ("keep-alive", Variant::from(keep_alive)),
-        ("tls-peer", Variant::from("")),
+        ("tls-peer", Variant::from(binding.tls_peer.as_str())),
     ])
 }
 
@@ -206,6 +206,6 @@ fn root_property(property: RootProperty) -> Variant<'static> {
     match property {
         RootProperty::Version => Variant::from(env!("CARGO_PKG_VERSION")),
         RootProperty::SupportedTypes => Variant::from(vec!["ietf"]),
-        RootProperty::Features => Variant::from(Vec::<&str>::new()),
+        RootProperty::Features => Variant::from(vec!["tls"]),
     }
 }

@@ -267,8 +267,9 @@ impl Registration {
         attempt.target = Some(target.clone());
         attempt.asked = self.asked_expires(&attempt);
         let request = Box::new(self.request(&attempt, &target, turn));
+        let settings = attempt.settings.clone();
         self.attempt = Some(attempt);
-        turn.out.push(Output::Send { attempt: id, target, request });
+        turn.out.push(Output::Send { attempt: id, target, request, settings });
     }
 
     /// Sends the request again to the server that just answered.

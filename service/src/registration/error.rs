@@ -68,7 +68,8 @@ fn sentence(failure: &Failure, target: Option<&Target>) -> String {
             "the server does not answer",
             "check registrar, outbound-proxy and transport, or a firewall between",
         ),
-        Failure::TlsUntrusted(detail) => (detail.as_str(), "check tls-ca and tls-pin"),
+        // Says itself what to check: it may be about either side's certificate.
+        Failure::TlsUntrusted(detail) => return format!("{at}{}.", clean(detail).trim_end_matches('.')),
         Failure::TlsName(detail) => (detail.as_str(), "check the host in registrar or outbound-proxy"),
         Failure::TlsExpired(detail) => (detail.as_str(), "check the clock, or tell the provider"),
         Failure::TlsProtocol(detail) => (detail.as_str(), "check the port, and transport"),

@@ -141,6 +141,7 @@ impl Registration {
                 .map(|contact| contact.uri.to_owned())
                 .collect(),
             keep_alive: false,
+            tls_peer: response.tls_peer.clone(),
             flow_timer: response.number("Flow-Timer").and_then(|seconds| u32::try_from(seconds).ok()),
         })
     }

@@ -108,6 +108,8 @@ pub struct Response {
     pub local: SocketAddr,
     /// The Contact URI that was sent.
     pub contact: String,
+    /// Whom TLS leads to; "" without TLS.
+    pub tls_peer: String,
 }
 
 /// Where something went wrong (LastError `stage`).

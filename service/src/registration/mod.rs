@@ -102,6 +102,9 @@ pub enum Output {
         target: Target,
         /// What.
         request: Box<Request>,
+        /// How it travels: interface, mark, whom TLS trusts. A de-registration before a move travels the old
+        /// way (U3c).
+        settings: Arc<Settings>,
     },
     /// Forget the profile's flow, and whatever transaction still runs: its answer is not wanted.
     CloseFlow,
@@ -290,6 +293,8 @@ pub struct Binding {
     pub other_bindings: Vec<String>,
     /// Keep-alives are sent.
     pub keep_alive: bool,
+    /// Whom TLS leads to; "" without TLS.
+    pub tls_peer: String,
     /// Flow-Timer, seconds (RFC 5626 §4.4).
     pub flow_timer: Option<u32>,
 }

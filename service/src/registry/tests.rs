@@ -150,7 +150,15 @@ impl World {
                 let phrase = String::from("As told");
                 Input::Answer {
                     attempt,
-                    response: Response { status, phrase, headers, server, local, contact },
+                    response: Response {
+                        status,
+                        phrase,
+                        headers,
+                        server,
+                        local,
+                        contact,
+                        tls_peer: String::new(),
+                    },
                 }
             }
         };

@@ -2,10 +2,11 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use rustls::server::ParsedCertificate;
 
 use super::grammar::{is_param_value, is_token};
 use super::parse::invalid;
-use super::{ServerUri, Settings, SettingsError, SipUri, TransportChoice};
+use super::{Secret, ServerUri, Settings, SettingsError, SipUri, TransportChoice, pem};
 
 type Outcome<T> = Result<T, SettingsError>;
 
@@ -98,25 +99,14 @@ pub fn hop_transport(key: &str, server: Option<&ServerUri>, setting: TransportCh
     invalid(key, format!("its transport {word:?} contradicts the setting transport={setting_word}"))
 }
 
-/// TLS is not built yet: whatever would need it is refused where it is set, never ignored.
-pub fn without_tls(settings: &Settings) -> Outcome<()> {
-    const NOT_YET: &str = "needs TLS, which this version does not have (see the property Features)";
-    let hops = [("registrar", &settings.registrar), ("outbound-proxy", &settings.outbound_proxy)];
-    let needs_tls = |uri: &SipUri| {
-        uri.secure || uri.param("transport").flatten().is_some_and(|word| word.eq_ignore_ascii_case("tls"))
-    };
-    let given = [
-        ("aor", settings.aor.secure),
-        ("transport", settings.transport() == TransportChoice::Tls),
-        ("tls-ca", settings.tls_ca.is_some()),
-        ("tls-certificate", settings.tls_certificate.is_some()),
-        ("tls-key", settings.tls_key.is_some()),
-        ("tls-pin", settings.tls_pin.is_some()),
-    ];
-    let by_hop = hops.iter().map(|(key, uri)| (*key, uri.as_deref().is_some_and(needs_tls)));
-    match given.into_iter().chain(by_hop).find(|(_, needed)| *needed) {
-        Some((key, _)) => invalid(key, NOT_YET),
-        None => Ok(()),
+/// A `sips:` address is registered over TLS only: its servers may not say another transport (RFC 3261 §26.2.2).
+pub fn secure_hop(key: &str, server: Option<&ServerUri>) -> Outcome<()> {
+    let word = server.and_then(|uri| uri.param("transport")).map(|word| word.unwrap_or_default());
+    match word {
+        Some(word) if !word.eq_ignore_ascii_case("tls") => {
+            invalid(key, format!("its transport {word:?} is not for a sips: address, which allows only tls"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -152,33 +142,52 @@ pub fn header(key: &str, text: &str) -> Outcome<()> {
     Ok(())
 }
 
-/// PEM: at least one section, each closed, its content base64; line ends are the only control characters.
-pub fn pem(key: &str, text: String) -> Outcome<String> {
+/// The PEM text of authorities.
+pub fn authorities(key: &str, text: String) -> Outcome<String> {
+    let text = pem_text(key, text)?;
+    match pem::authorities(&text) {
+        Ok(_) => Ok(text),
+        Err(error) => invalid(key, error),
+    }
+}
+
+/// The PEM text of a client certificate and its chain.
+pub fn certificate(key: &str, text: String) -> Outcome<String> {
+    let text = pem_text(key, text)?;
+    let readable = pem::certificates(&text).and_then(|chain| {
+        let malformed = |error| format!("holds no X.509 certificate ({error})");
+        chain.iter().try_for_each(|one| ParsedCertificate::try_from(one).map(drop).map_err(malformed))
+    });
+    match readable {
+        Ok(()) => Ok(text),
+        Err(error) => invalid(key, error),
+    }
+}
+
+/// The PEM text of a private key.
+pub fn private_key(key: &str, text: String) -> Outcome<Secret> {
+    let text = pem_text(key, text)?;
+    match pem::private_key(&text) {
+        Ok(_) => Ok(Secret::new(text)),
+        Err(error) => invalid(key, error),
+    }
+}
+
+/// Certificate and key must belong together. One may be set before the other; until both are there, TLS fails and
+/// says so.
+pub fn client_certificate(settings: &Settings) -> Outcome<()> {
+    match (&settings.tls_certificate, &settings.tls_key) {
+        (Some(certificate), Some(key)) => {
+            pem::pair(certificate, key.reveal()).or_else(|error| invalid("tls-certificate", error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Line ends are the only control characters of a PEM text.
+fn pem_text(key: &str, text: String) -> Outcome<String> {
     if text.chars().any(|character| character.is_control() && !matches!(character, '\n' | '\r')) {
         return invalid(key, "must not hold control characters besides line ends");
-    }
-    let mut label: Option<&str> = None;
-    let mut content = String::new();
-    let mut sections = 0;
-    for line in text.lines().map(str::trim) {
-        let marker = |start: &str| line.strip_prefix(start).and_then(|rest| rest.strip_suffix("-----"));
-        match (label, marker("-----BEGIN "), marker("-----END ")) {
-            (None, Some(begun), _) => label = Some(begun),
-            (Some(begun), None, Some(ended)) if begun == ended => {
-                if content.is_empty() || STANDARD.decode(&content).is_err() {
-                    return invalid(key, format!("the section {begun:?} is no base64"));
-                }
-                content.clear();
-                label = None;
-                sections += 1;
-            }
-            (Some(_), None, None) => content.push_str(line),
-            (None, None, None) => {}
-            _ => return invalid(key, "its BEGIN and END lines do not fit each other"),
-        }
-    }
-    if sections == 0 || label.is_some() {
-        return invalid(key, "is no PEM text: it needs a BEGIN and an END line");
     }
     Ok(text)
 }

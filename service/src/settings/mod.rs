@@ -6,6 +6,7 @@
 mod check;
 mod grammar;
 mod parse;
+pub mod pem;
 mod secret;
 mod server;
 pub mod uri;

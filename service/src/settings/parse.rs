@@ -91,12 +91,12 @@ impl Settings {
             "contact-params" => self.contact_params = Some(list(key, value, check::contact_param)?),
             "headers" => self.headers = Some(list(key, value, check::header)?),
             "keepalive" => self.keepalive = Some(number(key, value, 0, u32::MAX)?),
-            "tls-ca" => self.tls_ca = Some(check::pem(key, long_text(key, value, AUTHORITIES)?)?),
+            "tls-ca" => self.tls_ca = Some(check::authorities(key, long_text(key, value, AUTHORITIES)?)?),
             "tls-certificate" => {
-                self.tls_certificate = Some(check::pem(key, long_text(key, value, CERTIFICATE)?)?);
+                self.tls_certificate = Some(check::certificate(key, long_text(key, value, CERTIFICATE)?)?);
             }
             "tls-key" => {
-                self.tls_key = Some(Secret::new(check::pem(key, long_text(key, value, CERTIFICATE)?)?));
+                self.tls_key = Some(check::private_key(key, long_text(key, value, CERTIFICATE)?)?);
             }
             "tls-pin" => self.tls_pin = Some(check::pin(key, text(key, value)?)?),
             "interface" => self.interface = Some(check::interface(key, text(key, value)?)?),
@@ -143,12 +143,16 @@ impl Settings {
 
     /// What no single setting can say: whether they fit each other, and the size of all.
     fn checked(self) -> Outcome<Settings> {
-        check::without_tls(&self)?;
         if self.aor.secure && matches!(self.transport(), TransportChoice::Udp | TransportChoice::Tcp) {
             return invalid("transport", "a sips: address allows only auto and tls");
         }
-        check::hop_transport("registrar", self.registrar.as_ref(), self.transport())?;
-        check::hop_transport("outbound-proxy", self.outbound_proxy.as_ref(), self.transport())?;
+        for (key, server) in [("registrar", &self.registrar), ("outbound-proxy", &self.outbound_proxy)] {
+            check::hop_transport(key, server.as_ref(), self.transport())?;
+            if self.aor.secure {
+                check::secure_hop(key, server.as_ref())?;
+            }
+        }
+        check::client_certificate(&self)?;
         let size = self.size();
         if size > PROFILE {
             return Err(SettingsError::TooLarge(format!(

@@ -67,15 +67,49 @@ fn bad_values_are_refused_by_name() {
 }
 
 #[test]
-fn what_needs_tls_is_refused_and_not_ignored() {
-    for (key, value) in [
-        ("transport", text("tls")),
-        ("registrar", text("sips:example.org")),
-        ("outbound-proxy", text("sip:example.org;transport=tls")),
+fn pem_texts_must_hold_what_they_say() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let other = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec![String::from("example.org")]).unwrap();
+    let certificate = params.self_signed(&key).unwrap().pem();
+    with(&[
+        ("tls-ca", text(&certificate)),
         ("tls-pin", text("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=")),
+    ]);
+    let pair = [("tls-certificate", text(&certificate)), ("tls-key", text(&key.serialize_pem()))];
+    let shown = with(&pair).public();
+    assert_eq!(shown["has-tls-key"], Value::Flag(true));
+    assert!(!shown.contains_key("tls-key"));
+
+    let junk = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    for (bad, values) in [
+        ("tls-ca", vec![("tls-ca", text(junk))]),
+        ("tls-ca", vec![("tls-ca", text("x"))]),
+        ("tls-ca", vec![("tls-ca", text(&key.serialize_pem()))]),
+        ("tls-certificate", vec![("tls-certificate", text(junk))]),
+        ("tls-key", vec![("tls-key", text(&certificate))]),
+        ("tls-pin", vec![("tls-pin", text("AAAA"))]),
+        // Another's key.
+        ("tls-certificate", vec![pair[0].clone(), ("tls-key", text(&other.serialize_pem()))]),
     ] {
-        let error = settings(&[(key, value)]).unwrap_err().to_string();
-        assert!(error.starts_with(key) && error.contains("TLS"), "{error}");
+        let error = settings(&values).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{bad}: ")), "{values:?}: {error}");
+    }
+}
+
+#[test]
+fn a_sips_address_travels_over_tls_only() {
+    let secure = |pairs: &[(&str, Value)]| {
+        let aor = [("aor", text("sips:alice@example.org"))];
+        Settings::create(
+            aor.iter().chain(pairs).map(|(key, value)| ((*key).to_owned(), value.clone())).collect(),
+        )
+    };
+    secure(&[("transport", text("tls")), ("registrar", text("sip:example.org;transport=tls"))]).unwrap();
+    secure(&[]).unwrap();
+    for (key, value) in [("transport", "udp"), ("transport", "tcp"), ("registrar", "sip:x;transport=tcp")] {
+        let error = secure(&[(key, text(value))]).unwrap_err().to_string();
+        assert!(error.starts_with(key) && error.contains("tls"), "{error}");
     }
 }
 

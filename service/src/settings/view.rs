@@ -94,12 +94,18 @@ impl Settings {
 
     /// U3c: where and how the packets travel. A value that is set to its default travels the same way.
     fn route(&self) -> impl PartialEq + Serialize + '_ {
+        ((&self.aor, &self.registrar, &self.outbound_proxy, self.transport()), self.way())
+    }
+
+    /// Do packets to one server travel the same way with `other`: interface, mark, and whom TLS trusts?
+    pub fn travels_as(&self, other: &Settings) -> bool {
+        std::ptr::eq(self, other) || self.way() == other.way()
+    }
+
+    fn way(&self) -> impl PartialEq + Serialize + '_ {
         let key = self.tls_key.as_ref().map(|secret| secret.reveal());
-        (
-            (&self.aor, &self.registrar, &self.outbound_proxy, self.transport()),
-            (&self.tls_ca, &self.tls_certificate, &self.tls_pin, key),
-            (&self.interface, self.dscp.unwrap_or(0)),
-        )
+        let tls = (&self.tls_ca, &self.tls_certificate, &self.tls_pin, key);
+        (tls, &self.interface, self.dscp.unwrap_or(0))
     }
 
     /// U3b: what a REGISTER says.

@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use super::stream::Stream;
 use super::udp::UdpFlow;
-use crate::registration::{KeepAlive, Target};
+use crate::registration::{Failure, KeepAlive, Target};
 
 /// A pong must come within that time (RFC 5626 §4.4.1).
 const PONG: Duration = Duration::from_secs(10);
@@ -75,11 +75,27 @@ impl Flow {
         }
     }
 
-    /// Resolves when the flow is closed; a datagram socket never is.
-    pub async fn closed(&self) {
+    /// Resolves when the flow has failed: a stream is over, or the network says that datagrams to the server do
+    /// not arrive.
+    pub async fn failed(&self) -> Failure {
         match self {
-            Flow::Udp { .. } => std::future::pending().await,
+            Flow::Udp { socket, server } => socket.refused(server.address).await,
             Flow::Stream(stream) => stream.closed().await,
+        }
+    }
+
+    /// An error about another server's datagram must not meet the next one that the shared socket sends.
+    pub fn clear_error(&self) {
+        if let Flow::Udp { socket, .. } = self {
+            socket.clear_error();
+        }
+    }
+
+    /// Whom TLS leads to; "" without TLS.
+    pub fn tls_peer(&self) -> &str {
+        match self {
+            Flow::Udp { .. } => "",
+            Flow::Stream(stream) => stream.tls_peer(),
         }
     }
 

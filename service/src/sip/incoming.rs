@@ -88,7 +88,7 @@ fn place(shared: &Shared, uri: &str, peer: SocketAddr) -> (bool, bool) {
     let user = uri.split_once(':').and_then(|(_, rest)| rest.split_once('@')).map(|(user, _)| user);
     let state = shared.state();
     let profile = user.and_then(|user| state.tokens.get(user)).and_then(|id| state.profiles.get(id));
-    let is_from = |profile: &super::Profile| profile.flow.as_ref().is_some_and(|flow| flow.is_from(peer));
+    let is_from = |profile: &super::Profile| profile.way.as_ref().is_some_and(|way| way.flow.is_from(peer));
     match profile {
         Some(profile) => (true, is_from(profile)),
         None => (false, state.profiles.values().any(is_from)),

@@ -11,6 +11,7 @@ mod resolve;
 mod send;
 mod socket;
 mod stream;
+mod tls;
 mod udp;
 mod wire;
 
@@ -59,6 +60,7 @@ struct Shared {
     state: Mutex<State>,
     udp: UdpSockets,
     resolver: resolve::Names,
+    roots: tls::SystemRoots,
     window: Arc<Semaphore>,
     dropped: AtomicU64,
 }
@@ -73,11 +75,26 @@ struct State {
 struct Profile {
     settings: Arc<Settings>,
     token: String,
-    flow: Option<Flow>,
+    way: Option<Way>,
+    /// The server that a TLS handshake was last completed with.
+    spoke_tls: Option<SocketAddr>,
     keep_alive: Option<KeepAlive>,
     pinger: Option<AbortHandle>,
     /// The attempt under way.
     task: Option<AbortHandle>,
+}
+
+/// A flow and the settings that it was made with.
+struct Way {
+    flow: Flow,
+    settings: Arc<Settings>,
+}
+
+impl Way {
+    /// Does it lead to `target`, in the way that `settings` want?
+    fn leads_to(&self, target: &Target, settings: &Settings) -> bool {
+        self.flow.leads_to(target) && self.settings.travels_as(settings)
+    }
 }
 
 impl Edge {
@@ -100,6 +117,7 @@ impl Edge {
                 state: Mutex::default(),
                 udp: UdpSockets::default(),
                 resolver: resolve::Names::default(),
+                roots: tls::SystemRoots::default(),
                 window: Arc::new(Semaphore::new(WINDOW)),
                 dropped: AtomicU64::new(0),
             }),
@@ -114,8 +132,7 @@ impl Edge {
         match state.profiles.get_mut(&profile) {
             Some(known) => known.settings = settings,
             None => {
-                let new = Profile { settings, token, flow: None, keep_alive: None, pinger: None, task: None };
-                state.profiles.insert(profile, new);
+                state.profiles.insert(profile, Profile::new(settings, token));
             }
         }
     }
@@ -138,11 +155,19 @@ impl Edge {
         });
     }
 
-    /// Sends `request` to `target`; the answer is [`Input::Answer`] or [`Input::Failed`].
-    pub fn send(&self, profile: u32, attempt: u64, target: Target, request: Request) {
+    /// Sends `request` to `target` as `settings` want it to travel; the answer is [`Input::Answer`] or
+    /// [`Input::Failed`].
+    pub fn send(
+        &self,
+        profile: u32,
+        attempt: u64,
+        target: Target,
+        request: Request,
+        settings: Arc<Settings>,
+    ) {
         let shared = self.shared.clone();
         self.run(profile, async move {
-            let input = match send::send(&shared, profile, target, request).await {
+            let input = match send::send(&shared, profile, target, request, &settings).await {
                 Ok(response) => Input::Answer { attempt, response },
                 Err(failure) => Input::Failed { attempt, failure },
             };
@@ -179,8 +204,8 @@ impl Edge {
         if let Some(before) = known.pinger.take() {
             before.abort();
         }
-        if let (Some(how), Some(flow)) = (how, &known.flow) {
-            known.pinger = Some(flow.keep_alive(how));
+        if let (Some(how), Some(way)) = (how, &known.way) {
+            known.pinger = Some(way.flow.keep_alive(how));
         }
     }
 
@@ -195,7 +220,7 @@ impl Edge {
 
     /// The local address of a profile's flow, where it has one.
     pub fn local_address(&self, profile: u32) -> Option<SocketAddr> {
-        self.shared.state().profiles.get(&profile)?.flow.as_ref().map(Flow::local)
+        self.shared.state().profiles.get(&profile)?.way.as_ref().map(|way| way.flow.local())
     }
 
     /// Messages that were dropped: malformed, too large, or from strangers.
@@ -205,11 +230,24 @@ impl Edge {
 }
 
 impl Profile {
+    fn new(settings: Arc<Settings>, token: String) -> Self {
+        Self { settings, token, way: None, spoke_tls: None, keep_alive: None, pinger: None, task: None }
+    }
+
+    /// Takes a new flow in place of the one before, kept alive as that was.
+    fn take_way(&mut self, way: Way) {
+        if let Some(before) = self.pinger.take() {
+            before.abort();
+        }
+        self.pinger = self.keep_alive.map(|how| way.flow.keep_alive(how));
+        self.way = Some(way);
+    }
+
     fn close_flow(&mut self) {
         for task in [self.task.take(), self.pinger.take()].into_iter().flatten() {
             task.abort();
         }
-        self.flow = None;
+        self.way = None;
     }
 }
 

@@ -1,19 +1,23 @@
 //! Sending one REGISTER: the flow, the transaction, the answer.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rsipstack::sip::SipMessage;
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transaction::transaction::Transaction;
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::flow::Flow;
 use super::socket::{self, Binding};
 use super::stream::Stream;
+use super::tls::{self, Secured};
 use super::udp::UdpSockets;
-use super::{Shared, wire};
+use super::{Shared, Way, wire};
 use crate::registration::{Failure, Request, Response, Target, Transport};
+use crate::settings::Settings;
 
 /// A stream must stand within that time.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -26,13 +30,14 @@ pub async fn send(
     profile: u32,
     target: Target,
     request: Request,
+    settings: &Arc<Settings>,
 ) -> Result<Response, Failure> {
     // Closed only with the edge itself.
     let Ok(_place) = shared.window.acquire().await else {
         return Err(Failure::Silence);
     };
     let limit = Duration::from_millis(request.timeout_millis);
-    match timeout(limit, exchange(shared, profile, target, request)).await {
+    match timeout(limit, exchange(shared, profile, target, request, settings)).await {
         Ok(result) => result,
         Err(_) => Err(Failure::Silence),
     }
@@ -43,14 +48,15 @@ async fn exchange(
     profile: u32,
     target: Target,
     request: Request,
+    settings: &Arc<Settings>,
 ) -> Result<Response, Failure> {
     let mut target = target;
-    let mut flow = flow_to(shared, profile, &target).await?;
+    let mut flow = flow_to(shared, profile, &target, settings).await?;
     let mut text = wire::register(&request, target.transport, flow.local());
     if text.len() > DATAGRAM && request.may_switch_to_tcp && target.transport == Transport::Udp {
         let stream = Target { transport: Transport::Tcp, ..target.clone() };
         // A server without TCP gets the long datagram after all.
-        if let Ok(over_tcp) = flow_to(shared, profile, &stream).await {
+        if let Ok(over_tcp) = flow_to(shared, profile, &stream, settings).await {
             (target, flow) = (stream, over_tcp);
             text = wire::register(&request, target.transport, flow.local());
         }
@@ -58,12 +64,9 @@ async fn exchange(
     let contact = wire::contact(&request, target.transport, flow.local());
     let answer = tokio::select! {
         answer = transact(shared, &flow, &text) => answer?,
-        () = flow.closed() => return Err(Failure::Unreachable(match &flow {
-            Flow::Stream(stream) => stream.why_closed(),
-            Flow::Udp { .. } => String::new(),
-        })),
+        failure = flow.failed() => return Err(failure),
     };
-    Ok(wire::response(&answer, target, flow.local(), contact))
+    Ok(wire::response(&answer, target, &flow, contact))
 }
 
 async fn transact(
@@ -78,6 +81,7 @@ async fn transact(
     let mut transaction =
         Transaction::new_client(key, request, shared.endpoint.clone(), Some(flow.connection()));
     transaction.destination = flow.destination();
+    flow.clear_error();
     transaction.send().await.map_err(|error| unusable(error.to_string()))?;
     while let Some(message) = transaction.receive().await {
         if let SipMessage::Response(response) = message
@@ -90,44 +94,51 @@ async fn transact(
 }
 
 /// The profile's flow to `target`: the standing one, or a new one in its place.
-async fn flow_to(shared: &Arc<Shared>, profile: u32, target: &Target) -> Result<Flow, Failure> {
-    let binding = {
+async fn flow_to(
+    shared: &Arc<Shared>,
+    profile: u32,
+    target: &Target,
+    settings: &Arc<Settings>,
+) -> Result<Flow, Failure> {
+    let spoke_tls = {
         let state = shared.state();
         let Some(known) = state.profiles.get(&profile) else {
             return Err(Failure::Silence);
         };
-        if let Some(flow) = known.flow.as_ref().filter(|flow| flow.leads_to(target)) {
-            return Ok(flow.clone());
+        if let Some(way) = known.way.as_ref().filter(|way| way.leads_to(target, settings)) {
+            return Ok(way.flow.clone());
         }
-        Binding::of(&known.settings)
+        known.spoke_tls == Some(target.address)
     };
+    let binding = Binding::of(settings);
     let flow = match target.transport {
-        Transport::Udp => Flow::Udp {
-            socket: UdpSockets::towards(shared, target.address, &binding)
-                .await
-                .map_err(|error| socket::failure(&error))?,
-            server: target.clone(),
-        },
-        Transport::Tcp => Flow::Stream(connect(shared, profile, target, &binding).await?),
-        Transport::Tls => return Err(Failure::TlsProtocol(String::from("this version has no TLS"))),
+        Transport::Udp => {
+            let socket = UdpSockets::towards(shared, target.address, &binding).await;
+            Flow::Udp { socket: socket.map_err(|error| socket::failure(&error))?, server: target.clone() }
+        }
+        Transport::Tcp => {
+            let (stream, local) = connect(target, &binding).await?;
+            let peer = String::new();
+            Flow::Stream(Stream::start(shared, profile, target.clone(), local, peer, stream).await)
+        }
+        Transport::Tls => {
+            let (stream, local) = connect(target, &binding).await?;
+            let Secured { stream, peer } =
+                tls::handshake(stream, target, settings, &shared.roots, spoke_tls).await?;
+            Flow::Stream(Stream::start(shared, profile, target.clone(), local, peer, stream).await)
+        }
     };
     let mut state = shared.state();
     if let Some(known) = state.profiles.get_mut(&profile) {
-        known.flow = Some(flow.clone());
-        if let Some(before) = known.pinger.take() {
-            before.abort();
+        if target.transport == Transport::Tls {
+            known.spoke_tls = Some(target.address);
         }
-        known.pinger = known.keep_alive.map(|how| flow.keep_alive(how));
+        known.take_way(Way { flow: flow.clone(), settings: settings.clone() });
     }
     Ok(flow)
 }
 
-async fn connect(
-    shared: &Arc<Shared>,
-    profile: u32,
-    target: &Target,
-    binding: &Binding,
-) -> Result<Arc<Stream>, Failure> {
+async fn connect(target: &Target, binding: &Binding) -> Result<(TcpStream, SocketAddr), Failure> {
     let stream = match timeout(CONNECT, socket::tcp(target.address, binding)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Err(socket::failure(&error)),
@@ -136,5 +147,5 @@ async fn connect(
         }
     };
     let local = stream.local_addr().map_err(|error| socket::failure(&error))?;
-    Ok(Stream::start(shared, profile, target.clone(), local, stream).await)
+    Ok((stream, local))
 }

@@ -2,7 +2,9 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsRawFd;
 
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -11,6 +13,9 @@ use crate::settings::Settings;
 
 /// A burst of answers must find room: 1,000 profiles registered at once are answered at once.
 const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
+
+/// Room for a sock_extended_err and the address of the router that sent it (ip(7)), bytes.
+const EXTENDED_ERROR: usize = 64;
 
 /// How a profile's sockets are bound and marked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -60,9 +65,35 @@ pub fn udp(source: IpAddr, binding: &Binding) -> io::Result<tokio::net::UdpSocke
     binding.apply(&socket, address.is_ipv6())?;
     // The kernel gives what its limit allows; less is no error.
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+    // ICMP errors are told with the destination they are about, also on a socket that talks to many (ip(7)).
+    match address {
+        SocketAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?,
+        SocketAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvErr, &true)?,
+    }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     tokio::net::UdpSocket::from_std(socket.into())
+}
+
+/// The next error of the network about a datagram that `socket` sent: where it went, and what became of it.
+/// `WouldBlock`: there is none.
+pub fn next_error(socket: &impl AsRawFd) -> io::Result<(Option<SocketAddr>, io::Error)> {
+    // The payload is the datagram itself; who asked knows it.
+    let mut payload = [];
+    let mut space = nix::cmsg_space!([u8; EXTENDED_ERROR]);
+    let mut parts = [io::IoSliceMut::new(&mut payload)];
+    let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
+    let message = recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
+    let address = message.address.and_then(|address| {
+        let four = address.as_sockaddr_in().map(|four| SocketAddr::V4((*four).into()));
+        four.or_else(|| address.as_sockaddr_in6().map(|six| SocketAddr::V6((*six).into())))
+    });
+    let errno = message.cmsgs()?.find_map(|control| match control {
+        ControlMessageOwned::Ipv4RecvErr(error, _) => i32::try_from(error.ee_errno).ok(),
+        ControlMessageOwned::Ipv6RecvErr(error, _) => i32::try_from(error.ee_errno).ok(),
+        _ => None,
+    });
+    Ok((address, errno.map_or_else(|| io::ErrorKind::Other.into(), io::Error::from_raw_os_error)))
 }
 
 /// A stream to `server`.
@@ -103,7 +134,8 @@ pub fn failure(error: &io::Error) -> Failure {
     })
 }
 
-fn text(error: &io::Error) -> String {
+/// The system's words for `error`.
+pub fn text(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use rsipstack::transport::channel::ChannelConnection;
 use rsipstack::transport::{SipAddr, SipConnection, TransportEvent};
@@ -11,8 +11,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::AbortHandle;
 
-use super::{Shared, incoming, wire};
-use crate::registration::{Input, Target};
+use super::{Shared, incoming, tls, wire};
+use crate::registration::{Failure, Input, Target, Transport};
 
 /// Bytes read at once.
 const CHUNK: usize = 4096;
@@ -23,6 +23,7 @@ const WRITES: usize = 16;
 pub struct Stream {
     server: Target,
     local: SocketAddr,
+    tls_peer: String,
     connection: SipConnection,
     writes: mpsc::Sender<Vec<u8>>,
     state: Arc<StreamState>,
@@ -30,20 +31,21 @@ pub struct Stream {
 }
 
 struct StreamState {
-    closed: watch::Sender<bool>,
-    why: Mutex<String>,
+    /// Why it is over, once it is.
+    closed: watch::Sender<Option<Failure>>,
     heard: AtomicU64,
     hears: Notify,
     ponged: AtomicBool,
 }
 
 impl Stream {
-    /// Takes a connected stream into use for `profile`.
+    /// Takes a connected stream into use for `profile`. `tls_peer`: whom TLS leads to; "" without TLS.
     pub async fn start<S>(
         shared: &Arc<Shared>,
         profile: u32,
         server: Target,
         local: SocketAddr,
+        tls_peer: String,
         stream: S,
     ) -> Arc<Stream>
     where
@@ -51,8 +53,7 @@ impl Stream {
     {
         let (read_half, write_half) = tokio::io::split(stream);
         let state = Arc::new(StreamState {
-            closed: watch::Sender::new(false),
-            why: Mutex::default(),
+            closed: watch::Sender::new(None),
             heard: AtomicU64::new(0),
             hears: Notify::new(),
             ponged: AtomicBool::new(false),
@@ -60,7 +61,7 @@ impl Stream {
         let (writes, to_write) = mpsc::channel(WRITES);
         let (outgoing, messages) = mpsc::unbounded_channel();
         let (_, nothing) = mpsc::unbounded_channel();
-        let addr = SipAddr { r#type: Some(rsipstack::sip::Transport::Tcp), addr: server.address.into() };
+        let addr = SipAddr { r#type: Some(transport_name(server.transport)), addr: server.address.into() };
         // Its creation only wraps the channels.
         let Ok(connection) = ChannelConnection::create_connection(nothing, outgoing, addr, None).await else {
             unreachable!("wrapping two channels does not fail")
@@ -79,7 +80,7 @@ impl Stream {
             tokio::spawn(write(write_half, to_write, state.clone())).abort_handle(),
             tokio::spawn(forward(messages, writes.clone())).abort_handle(),
         ];
-        Arc::new(Stream { server, local, connection, writes, state, tasks })
+        Arc::new(Stream { server, local, tls_peer, connection, writes, state, tasks })
     }
 
     /// Where it leads.
@@ -97,25 +98,27 @@ impl Stream {
         self.connection.clone()
     }
 
+    /// Whom TLS leads to; "" without TLS.
+    pub fn tls_peer(&self) -> &str {
+        &self.tls_peer
+    }
+
     /// Is it over?
     pub fn is_closed(&self) -> bool {
-        *self.state.closed.borrow()
+        self.state.closed.borrow().is_some()
     }
 
-    /// Why it is over.
-    pub fn why_closed(&self) -> String {
-        self.state.why.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Resolves when it is over.
-    pub async fn closed(&self) {
+    /// Resolves when it is over, with the reason.
+    pub async fn closed(&self) -> Failure {
+        let mut closed = self.state.closed.subscribe();
         // Fails only when the sender is gone, and we hold it.
-        let _ = self.state.closed.subscribe().wait_for(|closed| *closed).await;
+        let why = closed.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
+        why.unwrap_or(Failure::Silence)
     }
 
     /// Ends it.
     pub fn close(&self, why: &str) {
-        self.state.close(why);
+        self.state.close(Failure::Unreachable(why.to_owned()));
     }
 
     /// Has the server ever answered a ping?
@@ -154,13 +157,29 @@ impl Drop for Stream {
 }
 
 impl StreamState {
-    fn close(&self, why: &str) {
-        let first = !self.closed.send_replace(true);
-        if first {
-            *self.why.lock().unwrap_or_else(PoisonError::into_inner) = why.to_owned();
-            self.closed.send_replace(true);
-        }
+    /// The first reason counts: what follows is only its consequence.
+    fn close(&self, why: Failure) {
+        self.closed.send_if_modified(|closed| {
+            let is_first = closed.is_none();
+            closed.get_or_insert(why);
+            is_first
+        });
     }
+}
+
+fn transport_name(transport: Transport) -> rsipstack::sip::Transport {
+    match transport {
+        Transport::Udp => rsipstack::sip::Transport::Udp,
+        Transport::Tcp => rsipstack::sip::Transport::Tcp,
+        Transport::Tls => rsipstack::sip::Transport::Tls,
+    }
+}
+
+/// What an error of reading or writing means. A server that wants another client certificate says so only after
+/// the handshake (RFC 8446 §4.4.2.4).
+fn lost(error: &io::Error) -> Failure {
+    tls::failure(error)
+        .unwrap_or_else(|| Failure::Unreachable(format!("the connection was lost ({})", error.kind())))
 }
 
 /// Messages of the SIP crate to the writer.
@@ -181,7 +200,7 @@ async fn write(
 ) {
     while let Some(bytes) = to_write.recv().await {
         if let Err(error) = half.write_all(&bytes).await {
-            return state.close(&format!("the connection was lost ({})", error.kind()));
+            return state.close(lost(&error));
         }
     }
 }
@@ -198,31 +217,31 @@ struct Reader {
 impl Reader {
     async fn run(self, mut half: impl AsyncRead + Unpin) {
         let why = self.read(&mut half).await;
-        self.state.close(&why);
+        self.state.close(why);
         if let Some(shared) = self.shared.upgrade() {
             shared.tell(self.profile, Input::FlowLost);
         }
     }
 
     /// Reads until the stream is over; says why.
-    async fn read(&self, half: &mut (impl AsyncRead + Unpin)) -> String {
+    async fn read(&self, half: &mut (impl AsyncRead + Unpin)) -> Failure {
         let mut pending = Vec::new();
         let mut chunk = vec![0; CHUNK];
         let mut closed = self.state.closed.subscribe();
         loop {
             let read = tokio::select! {
                 read = half.read(&mut chunk) => read,
-                _ = closed.wait_for(|closed| *closed) => return String::new(),
+                _ = closed.wait_for(Option::is_some) => return Failure::Silence,
             };
             match read {
-                Ok(0) => return String::from("the server closed the connection"),
+                Ok(0) => return Failure::Unreachable(String::from("the server closed the connection")),
                 Ok(length) => pending.extend_from_slice(&chunk[..length]),
-                Err(error) => return format!("the connection was lost ({})", error.kind()),
+                Err(error) => return lost(&error),
             }
             self.state.heard.fetch_add(1, Ordering::Relaxed);
             self.state.hears.notify_waiters();
             let Some(shared) = self.shared.upgrade() else {
-                return String::new();
+                return Failure::Silence;
             };
             loop {
                 match next(&pending) {
@@ -243,7 +262,7 @@ impl Reader {
                     Next::More => break,
                     Next::Broken(why) => {
                         shared.drop_message(why);
-                        return String::from("the server sends what is no SIP");
+                        return Failure::Unreachable(String::from("the server sends what is no SIP"));
                     }
                 }
             }

@@ -14,18 +14,30 @@ use crate::settings::{Settings, SipUri, TransportChoice, Value, Values};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
+mod tls;
+
 struct Rig {
     edge: Edge,
+    settings: Arc<Settings>,
     news: mpsc::UnboundedReceiver<News>,
 }
 
 impl Rig {
     fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// An edge with one profile of these settings.
+    fn with(values: &[(&str, &str)]) -> Self {
         let (tell, news) = mpsc::unbounded_channel();
         let edge = Edge::start(tell);
-        let aor = Values::from([(String::from("aor"), Value::Text(String::from("alice@127.0.0.1")))]);
-        edge.configure(1, Arc::new(Settings::create(aor).unwrap()), String::from("token"));
-        Self { edge, news }
+        let settings = settings(values);
+        edge.configure(1, settings.clone(), String::from("token"));
+        Self { edge, settings, news }
+    }
+
+    fn settings(&self) -> Arc<Settings> {
+        self.settings.clone()
     }
 
     async fn next(&mut self) -> Input {
@@ -41,6 +53,13 @@ impl Rig {
             other => panic!("no answer: {other:?}"),
         }
     }
+}
+
+fn settings(values: &[(&str, &str)]) -> Arc<Settings> {
+    let aor = [("aor", "alice@127.0.0.1")];
+    let text = |(key, value): &(&str, &str)| ((*key).to_owned(), Value::Text((*value).to_owned()));
+    let values: Values = aor.iter().chain(values).map(text).collect();
+    Arc::new(Settings::create(values).unwrap())
 }
 
 fn target(transport: Transport, address: SocketAddr) -> Target {
@@ -87,7 +106,7 @@ async fn a_datagram_is_answered_over_ipv4_and_ipv6() {
     for local in ["127.0.0.1:0", "[::1]:0"] {
         let mut rig = Rig::new();
         let server = UdpSocket::bind(local).await.unwrap();
-        rig.edge.send(1, 1, target(Transport::Udp, server.local_addr().unwrap()), request(1));
+        rig.edge.send(1, 1, target(Transport::Udp, server.local_addr().unwrap()), request(1), rig.settings());
         let (text, from) = receive(&server).await;
         assert!(text.contains(&format!("Contact: <sip:token@{from}>;reg-id=1;expires=600\r\n")), "{text}");
         assert!(
@@ -114,8 +133,26 @@ async fn silence_is_told_when_the_time_is_over_and_not_as_an_answer() {
     let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let mut short = request(1);
     short.timeout_millis = 200;
-    rig.edge.send(1, 7, target(Transport::Udp, server.local_addr().unwrap()), short);
+    rig.edge.send(1, 7, target(Transport::Udp, server.local_addr().unwrap()), short, rig.settings());
     assert!(matches!(rig.next().await, Input::Failed { attempt: 7, failure: Failure::Silence }));
+}
+
+#[tokio::test]
+async fn a_closed_port_is_told_at_once_and_only_to_whom_it_concerns() {
+    let mut rig = Rig::new();
+    let closed = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    rig.edge.send(1, 1, target(Transport::Udp, closed), request(1), rig.settings());
+    match rig.next().await {
+        Input::Failed { attempt: 1, failure: Failure::Unreachable(why) } => {
+            assert!(why.contains("refused"), "{why}");
+        }
+        other => panic!("{other:?}"),
+    }
+    let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    rig.edge.send(1, 2, target(Transport::Udp, server.local_addr().unwrap()), request(2), rig.settings());
+    let (text, from) = receive(&server).await;
+    server.send_to(ok_to(&text, "").as_bytes(), from).await.unwrap();
+    assert_eq!(rig.answer().await.status, 200);
 }
 
 #[tokio::test]
@@ -142,9 +179,9 @@ async fn a_stream_is_reused_torn_anywhere_and_its_end_is_told() {
         stream
     };
     let client = async {
-        rig.edge.send(1, 1, server.clone(), request(1));
+        rig.edge.send(1, 1, server.clone(), request(1), rig.settings());
         let first = rig.answer().await;
-        rig.edge.send(1, 2, server.clone(), request(2));
+        rig.edge.send(1, 2, server.clone(), request(2), rig.settings());
         assert_eq!(rig.answer().await.local, first.local, "the same stream");
     };
     let (stream, ()) = tokio::join!(peer, client);
@@ -157,7 +194,7 @@ async fn a_refused_connection_and_a_lost_one_are_told_at_once() {
     let mut rig = Rig::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let server = target(Transport::Tcp, listener.local_addr().unwrap());
-    rig.edge.send(1, 1, server.clone(), request(1));
+    rig.edge.send(1, 1, server.clone(), request(1), rig.settings());
     let (stream, _) = listener.accept().await.unwrap();
     drop(stream);
     let lost = [rig.next().await, rig.next().await];
@@ -166,7 +203,7 @@ async fn a_refused_connection_and_a_lost_one_are_told_at_once() {
         "{lost:?}"
     );
     drop(listener);
-    rig.edge.send(1, 2, server, request(2));
+    rig.edge.send(1, 2, server, request(2), rig.settings());
     match rig.next().await {
         Input::Failed { attempt: 2, failure: Failure::Unreachable(why) } => {
             assert!(why.contains("refuses"), "{why}")
@@ -179,7 +216,7 @@ async fn a_refused_connection_and_a_lost_one_are_told_at_once() {
 async fn requests_at_our_contact_are_answered_to_our_server_only() {
     let mut rig = Rig::new();
     let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    rig.edge.send(1, 1, target(Transport::Udp, server.local_addr().unwrap()), request(1));
+    rig.edge.send(1, 1, target(Transport::Udp, server.local_addr().unwrap()), request(1), rig.settings());
     let (text, ours) = receive(&server).await;
     server.send_to(ok_to(&text, "").as_bytes(), ours).await.unwrap();
     rig.answer().await;

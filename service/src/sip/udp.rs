@@ -7,13 +7,19 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use rsipstack::transport::SipConnection;
 use rsipstack::transport::udp::{UdpConnection, UdpInner};
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
+use tokio::sync::broadcast;
 use tokio::task::AbortHandle;
 
 use super::socket::{self, Binding};
 use super::{Shared, flow, incoming, wire};
+use crate::registration::Failure;
 
 type Key = (IpAddr, Binding);
+
+/// Errors of the network that may wait to be noticed; one that is lost shows as silence.
+const ERRORS: usize = 256;
 
 /// The sockets in use; one that no flow uses any more is closed.
 #[derive(Default)]
@@ -26,6 +32,7 @@ pub struct UdpFlow {
     socket: Arc<UdpSocket>,
     local: SocketAddr,
     connection: UdpConnection,
+    errors: broadcast::Sender<(SocketAddr, Failure)>,
     reader: AbortHandle,
 }
 
@@ -63,12 +70,14 @@ impl UdpFlow {
             addr: local.into(),
         };
         let connection = UdpConnection::attach(UdpInner { conn: socket.clone(), addr }, None, None).await;
+        let errors = broadcast::Sender::new(ERRORS);
         let reader = tokio::spawn(read(
             Arc::downgrade(shared),
             socket.clone(),
             SipConnection::Udp(connection.clone()),
+            errors.clone(),
         ));
-        Ok(Self { socket, local, connection, reader: reader.abort_handle() })
+        Ok(Self { socket, local, connection, errors, reader: reader.abort_handle() })
     }
 
     /// Our address.
@@ -79,6 +88,24 @@ impl UdpFlow {
     /// The SIP crate's name for it.
     pub fn connection(&self) -> SipConnection {
         SipConnection::Udp(self.connection.clone())
+    }
+
+    /// Resolves when the network says that datagrams to `server` do not arrive (RFC 3261 §18.4).
+    pub async fn refused(&self, server: SocketAddr) -> Failure {
+        let mut errors = self.errors.subscribe();
+        loop {
+            match errors.recv().await {
+                Ok((about, failure)) if about == server => return failure,
+                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Takes the socket's pending error, which the next send would return; the queue that tells whom it is about
+    /// stays.
+    pub fn clear_error(&self) {
+        let _ = self.socket.take_error();
     }
 
     /// Opens the NAT towards `server` again.
@@ -95,13 +122,20 @@ impl Drop for UdpFlow {
 }
 
 /// Reads until aborted. A datagram past [`wire::LONGEST`] cannot be.
-async fn read(shared: Weak<Shared>, socket: Arc<UdpSocket>, connection: SipConnection) {
+async fn read(
+    shared: Weak<Shared>,
+    socket: Arc<UdpSocket>,
+    connection: SipConnection,
+    errors: broadcast::Sender<(SocketAddr, Failure)>,
+) {
     let mut buffer = vec![0; wire::LONGEST];
     loop {
-        let Ok((length, peer)) = socket.recv_from(&mut buffer).await else {
-            // An ICMP error of an earlier datagram: the transaction's own timer decides.
-            tokio::task::yield_now().await;
-            continue;
+        let (length, peer) = tokio::select! {
+            Ok(datagram) = socket.recv_from(&mut buffer) => datagram,
+            _ = socket.ready(Interest::ERROR) => {
+                tell_errors(&socket, &errors);
+                continue;
+            }
         };
         let Some(shared) = shared.upgrade() else { return };
         let datagram = &buffer[..length];
@@ -110,6 +144,20 @@ async fn read(shared: Weak<Shared>, socket: Arc<UdpSocket>, connection: SipConne
         }
         if let Some(reply) = incoming::take(&shared, datagram, peer, &connection).await {
             let _ = socket.send_to(reply.as_bytes(), peer).await;
+        }
+    }
+}
+
+/// Tells all errors of the network that wait at `socket`.
+fn tell_errors(socket: &UdpSocket, errors: &broadcast::Sender<(SocketAddr, Failure)>) {
+    loop {
+        match socket.try_io(Interest::ERROR, || socket::next_error(socket)) {
+            Ok((Some(server), error)) => {
+                // Nobody listens where no request is under way.
+                let _ = errors.send((server, Failure::Unreachable(socket::text(&error))));
+            }
+            Ok((None, _)) => {}
+            Err(_) => return,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use rsipstack::sip;
 use rsipstack::sip::prelude::*;
 
+use super::flow::Flow;
 use crate::registration::{Request, Response, Target, Transport, random_word};
 
 /// User-Agent and Server.
@@ -67,7 +68,7 @@ pub fn register(request: &Request, transport: Transport, local: SocketAddr) -> S
 }
 
 /// A response of the SIP crate as a value.
-pub fn response(response: &sip::Response, server: Target, local: SocketAddr, contact: String) -> Response {
+pub fn response(response: &sip::Response, server: Target, flow: &Flow, contact: String) -> Response {
     let headers = response
         .headers()
         .iter()
@@ -76,7 +77,8 @@ pub fn response(response: &sip::Response, server: Target, local: SocketAddr, con
     let phrase = response.wire_reason.as_deref().map(str::to_owned);
     let status = response.status_code.code();
     let phrase = phrase.unwrap_or_else(|| default_phrase(&response.status_code));
-    Response { status, phrase, headers, server, local, contact }
+    let tls_peer = flow.tls_peer().to_owned();
+    Response { status, phrase, headers, server, local: flow.local(), contact, tls_peer }
 }
 
 fn default_phrase(status: &sip::StatusCode) -> String {

@@ -181,7 +181,7 @@ impl Rig {
 
     fn note(&mut self, outputs: Vec<Output>) {
         for output in &outputs {
-            if let Output::Send { attempt, target, request } = output {
+            if let Output::Send { attempt, target, request, .. } = output {
                 let request = Request::clone(request);
                 self.sent.push(Sent { attempt: *attempt, target: target.clone(), request });
             }
@@ -263,6 +263,7 @@ impl Rig {
             server: sent.target.clone(),
             local: self.local,
             contact: sent.contact(self.local),
+            tls_peer: String::new(),
         }
     }
 
