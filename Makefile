@@ -6,8 +6,9 @@ BINDIR = $(PREFIX)/bin
 SHARE = $(DESTDIR)$(PREFIX)/share
 SYSTEMD = $(DESTDIR)/usr/lib/systemd/system
 RELEASE = target/release
+DENY = target/tools/bin/cargo-deny
 
-.PHONY: all demo test lint figures build install packages
+.PHONY: all demo test lint deny figures build install packages
 
 all: build
 
@@ -18,7 +19,7 @@ demo: packages
 	@AOR="$(AOR)" REGISTRAR="$(REGISTRAR)" bash tests/demo.sh
 
 # Everything that must hold before a change lands.
-test: packages lint
+test: packages lint deny
 	cargo build --workspace
 	cargo test --workspace
 
@@ -26,6 +27,14 @@ lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# Licences, sources and versions of the dependencies.
+deny: $(DENY)
+	$(DENY) check bans licenses sources
+
+$(DENY):
+	cargo install cargo-deny --version 0.20.2 --locked --no-default-features --quiet --root target/tools --target-dir target/tools/build
+	rm -rf target/tools/build
 
 # Prints what it costs and what it survives.
 figures: packages
