@@ -174,6 +174,11 @@ impl Client {
         reply.body().deserialize()
     }
 
+    /// GetRegistration.
+    pub async fn registration(&self, id: u32) -> zbus::Result<Map> {
+        self.profile(id, "GetRegistration", &()).await?.body().deserialize()
+    }
+
     /// `State`.
     pub async fn state(&self, id: u32) -> String {
         let properties = self.properties(id).await.expect("the profile is there");

@@ -1,10 +1,11 @@
 //! A real Kamailio on loopback, with users of ours. Which bindings there are is asked of it, not of us.
 
 use std::net::UdpSocket;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 
 use crate::PATIENCE;
@@ -14,6 +15,8 @@ pub struct Kamailio {
     directory: TempDir,
     process: Child,
     port: u16,
+    tls_port: u16,
+    certificates: Option<Certificates>,
 }
 
 /// How it is configured.
@@ -23,22 +26,49 @@ pub struct Dialect {
     pub algorithm: &'static str,
     /// Refuses less with 423, seconds.
     pub min_expires: u32,
+    /// Each nonce is good for one request.
+    pub one_time_nonces: bool,
+    /// Contacts of one address at most; more are answered with 503.
+    pub max_contacts: u32,
+    /// Answers 439 to what asks for outbound.
+    pub refuses_outbound: bool,
+    /// Service-Route and P-Associated-URI in a 200.
+    pub routes: bool,
+    /// TLS beside UDP and TCP; `Some(true)` asks for a client certificate of the same authority.
+    pub tls: Option<bool>,
 }
 
 impl Default for Dialect {
     fn default() -> Self {
-        Self { algorithm: "MD5", min_expires: 60 }
+        Self {
+            algorithm: "MD5",
+            min_expires: 60,
+            one_time_nonces: false,
+            max_contacts: 0,
+            refuses_outbound: false,
+            routes: false,
+            tls: None,
+        }
     }
+}
+
+/// What TLS needs, made anew for each Kamailio: PEM texts.
+struct Certificates {
+    authority: String,
+    client: String,
+    client_key: String,
 }
 
 impl Kamailio {
     /// Starts one on a free port of 127.0.0.1, UDP and TCP. Every user's password is `secret-USER`.
     pub fn start(dialect: Dialect) -> Kamailio {
         let directory = tempfile::Builder::new().prefix("kamailio-").tempdir().expect("a directory");
-        let port =
-            UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+        let (port, tls_port) = (free_port(), free_port());
+        let certificates = dialect.tls.map(|_| Certificates::make(directory.path()));
         let config = directory.path().join("kamailio.cfg");
-        std::fs::write(&config, configuration(directory.path(), port, dialect)).expect("our own directory");
+        let text =
+            configuration(directory.path(), port, dialect) + &secured(directory.path(), tls_port, dialect);
+        std::fs::write(&config, text).expect("our own directory");
         let process = Command::new("kamailio")
             .args(["-DD", "-E", "-e", "-m", "32", "-M", "4", "-f"])
             .arg(&config)
@@ -48,7 +78,7 @@ impl Kamailio {
             .stderr(std::fs::File::create(directory.path().join("log")).expect("our own directory"))
             .spawn()
             .expect("kamailio is installed");
-        let kamailio = Kamailio { directory, process, port };
+        let kamailio = Kamailio { directory, process, port, tls_port, certificates };
         let until = Instant::now() + PATIENCE;
         while kamailio.control(&["core.version"]).is_none() {
             assert!(Instant::now() < until, "kamailio does not start:\n{}", kamailio.log());
@@ -60,6 +90,22 @@ impl Kamailio {
     /// `127.0.0.1:PORT`.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// `127.0.0.1:PORT` for TLS.
+    pub fn tls_address(&self) -> String {
+        format!("127.0.0.1:{}", self.tls_port)
+    }
+
+    /// PEM of the authority that issued its certificate.
+    pub fn authority(&self) -> &str {
+        &self.certificates.as_ref().expect("it speaks TLS").authority
+    }
+
+    /// PEM of a client certificate that it takes, and of its key.
+    pub fn client_certificate(&self) -> (&str, &str) {
+        let certificates = self.certificates.as_ref().expect("it speaks TLS");
+        (&certificates.client, &certificates.client_key)
     }
 
     /// How many Contacts the user has, as Kamailio says.
@@ -94,6 +140,34 @@ impl Kamailio {
     }
 }
 
+impl Certificates {
+    fn make(directory: &Path) -> Certificates {
+        let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // Of the same name as what it issues, it would count as self-signed.
+        params.distinguished_name.push(DnType::CommonName, "authority of the test");
+        let key = || KeyPair::generate().expect("randomness");
+        let authority = CertifiedIssuer::self_signed(params, key()).expect("a sound request");
+        let issue = |name: &str| {
+            let params = CertificateParams::new(vec![name.to_owned()]).expect("a good name");
+            let key = key();
+            let certificate = params.signed_by(&key, &authority).expect("a sound request");
+            (certificate.pem(), key.serialize_pem())
+        };
+        let (server, (client, client_key)) = (issue("127.0.0.1"), issue("alice"));
+        for (name, text) in
+            [("ca.pem", &authority.pem()), ("server.pem", &server.0), ("server.key", &server.1)]
+        {
+            std::fs::write(directory.join(name), text).expect("our own directory");
+        }
+        Certificates { authority: authority.pem(), client, client_key }
+    }
+}
+
+fn free_port() -> u16 {
+    UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port()
+}
+
 impl Drop for Kamailio {
     fn drop(&mut self) {
         // TERM, so that it ends its children.
@@ -105,8 +179,20 @@ impl Drop for Kamailio {
     }
 }
 
-fn configuration(directory: &std::path::Path, port: u16, dialect: Dialect) -> String {
-    let Dialect { algorithm, min_expires } = dialect;
+fn configuration(directory: &Path, port: u16, dialect: Dialect) -> String {
+    let Dialect { algorithm, min_expires, max_contacts, .. } = dialect;
+    let one_time = if dialect.one_time_nonces { "modparam(\"auth\", \"one_time_nonce\", 1)" } else { "" };
+    let refusal = if dialect.refuses_outbound {
+        "if ($hdr(Supported) =~ \"outbound\") { sl_send_reply(\"439\", \"First Hop Lacks Outbound Support\"); exit; }"
+    } else {
+        ""
+    };
+    let routes = if dialect.routes {
+        "append_to_reply(\"Service-Route: <sip:127.0.0.1;lr>, <sip:second.invalid;lr>\\r\\n\"); \
+         append_to_reply(\"P-Associated-URI: <sip:$fU@127.0.0.1>, <sip:other@127.0.0.1>\\r\\n\");"
+    } else {
+        ""
+    };
     format!(
         r#"#!KAMAILIO
 children=2
@@ -125,21 +211,52 @@ loadmodule "maxfwd.so"
 loadmodule "usrloc.so"
 loadmodule "registrar.so"
 loadmodule "auth.so"
+loadmodule "textopsx.so"
+loadmodule "textops.so"
 modparam("ctl", "binrpc", "unix:{directory}/ctl")
 modparam("usrloc", "db_mode", 0)
 modparam("registrar", "min_expires", {min_expires})
 modparam("registrar", "max_expires", 3600)
+modparam("registrar", "max_contacts", {max_contacts})
+modparam("registrar", "gruu_enabled", 1)
 modparam("auth", "algorithm", "{algorithm}")
+{one_time}
 request_route {{
     if (method != "REGISTER") {{ sl_send_reply("405", "Method Not Allowed"); exit; }}
+    {refusal}
     if (!pv_auth_check("test", "secret-$fU", "0", "0")) {{
         auth_challenge("test", "1");
         exit;
     }}
+    {routes}
     if (!save("location")) {{ sl_reply_error(); }}
     exit;
 }}
 "#,
         directory = directory.display(),
+    )
+}
+
+/// The part of the configuration that only TLS needs.
+fn secured(directory: &Path, port: u16, dialect: Dialect) -> String {
+    let Some(wants_certificate) = dialect.tls else {
+        return String::new();
+    };
+    let directory = directory.display();
+    let wants = if wants_certificate { "yes" } else { "no" };
+    format!(
+        r#"
+enable_tls=yes
+listen=tls:127.0.0.1:{port}
+loadmodule "tls.so"
+modparam("tls", "tls_method", "TLSv1.2+")
+modparam("tls", "private_key", "{directory}/server.key")
+modparam("tls", "certificate", "{directory}/server.pem")
+modparam("tls", "ca_list", "{directory}/ca.pem")
+modparam("tls", "verify_certificate", {flag})
+modparam("tls", "require_certificate", {flag})
+# A client certificate: {wants}
+"#,
+        flag = u8::from(wants_certificate),
     )
 }

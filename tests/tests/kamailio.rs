@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 use sip_profiles_tests::bus::{Bus, Options};
-use sip_profiles_tests::client::{Client, Dict, error_name};
+use sip_profiles_tests::client::{Client, Dict, error_name, text};
 use sip_profiles_tests::kamailio::{Dialect, Kamailio};
 use zbus::Variant;
 
@@ -36,7 +36,7 @@ async fn several_profiles_register_and_go_over_udp_and_tcp() {
 
 #[tokio::test]
 async fn sha_256_and_423_are_understood() {
-    let kamailio = Kamailio::start(Dialect { algorithm: "SHA-256", min_expires: 1800 });
+    let kamailio = Kamailio::start(Dialect { algorithm: "SHA-256", min_expires: 1800, ..Dialect::default() });
     let bus = Bus::start(Options::default());
     let client = Client::connect(&bus).await;
     let mut wanted = settings(&kamailio, "alice", "udp");
@@ -73,4 +73,114 @@ async fn a_wrong_password_is_refused_by_a_real_registrar() {
     let result = client.enable_and_wait(id).await;
     assert_eq!(error_name(result), "org.sipprofiles.Error.Registration.Unauthorized");
     assert_eq!(kamailio.contacts("alice"), 0);
+}
+
+/// The settings of a profile that registers over TLS.
+fn secure_settings(kamailio: &Kamailio, user: &str) -> Dict<'static> {
+    let mut settings = settings(kamailio, user, "tls");
+    settings.insert("registrar", Variant::from(kamailio.tls_address()));
+    settings.insert("tls-ca", Variant::from(kamailio.authority().to_owned()));
+    settings
+}
+
+#[tokio::test]
+async fn tls_with_an_authority_of_its_own() {
+    let kamailio = Kamailio::start(Dialect { tls: Some(false), ..Dialect::default() });
+    let bus = Bus::start(Options::default());
+    let client = Client::connect(&bus).await;
+    let id = client.create(secure_settings(&kamailio, "alice")).await.unwrap();
+    assert_eq!(client.enable_and_wait(id).await.unwrap(), "registered");
+    assert_eq!(kamailio.contacts("alice"), 1);
+    let registration = client.registration(id).await.unwrap();
+    assert_eq!(text(&registration["server"]), format!("tls:{}", kamailio.tls_address()));
+    assert!(text(&registration["tls-peer"]).contains("pin:"), "{registration:?}");
+    assert!(text(&registration["contact"]).ends_with(";transport=tls"), "{registration:?}");
+    client.disable(id).await.unwrap();
+    kamailio.until_contacts("alice", 0).await;
+
+    // Without the authority it is nobody whom the system trusts (E6).
+    let mut stranger = secure_settings(&kamailio, "bob");
+    stranger.remove("tls-ca");
+    let id = client.create(stranger).await.unwrap();
+    assert_eq!(client.enable_and_wait(id).await.unwrap(), "waiting");
+    let properties = client.properties(id).await.unwrap();
+    assert_eq!(text(&properties["StateReason"]), "certificate");
+    let error = format!("{:?}", properties["LastError"]);
+    assert!(error.contains("TlsUntrusted") && error.contains("tls-ca"), "{error}");
+    assert_eq!(client.users(id).await, 1, "holds stay");
+}
+
+#[tokio::test]
+async fn mutual_tls() {
+    let kamailio = Kamailio::start(Dialect { tls: Some(true), ..Dialect::default() });
+    let bus = Bus::start(Options::default());
+    let client = Client::connect(&bus).await;
+    let mut settings = secure_settings(&kamailio, "alice");
+    let (certificate, key) = kamailio.client_certificate();
+    settings.insert("tls-certificate", Variant::from(certificate.to_owned()));
+    settings.insert("tls-key", Variant::from(key.to_owned()));
+    let id = client.create(settings).await.unwrap();
+    let state = client.enable_and_wait(id).await.unwrap();
+    assert_eq!(state, "registered", "{:?}", client.properties(id).await.unwrap()["LastError"]);
+    assert_eq!(kamailio.contacts("alice"), 1);
+
+    let id = client.create(secure_settings(&kamailio, "bob")).await.unwrap();
+    assert_eq!(client.enable_and_wait(id).await.unwrap(), "waiting");
+    let properties = client.properties(id).await.unwrap();
+    assert_eq!(text(&properties["StateReason"]), "certificate");
+    let error = format!("{:?}", properties["LastError"]);
+    assert!(error.contains("check tls-certificate"), "{error}");
+}
+
+#[tokio::test]
+async fn one_time_nonces_are_no_wrong_password() {
+    let kamailio = Kamailio::start(Dialect { one_time_nonces: true, ..Dialect::default() });
+    let bus = Bus::start(Options::default());
+    let client = Client::connect(&bus).await;
+    let id = client.create(settings(&kamailio, "alice", "tcp")).await.unwrap();
+    assert_eq!(client.enable_and_wait(id).await.unwrap(), "registered");
+    client.disable(id).await.unwrap();
+    kamailio.until_contacts("alice", 0).await;
+    assert_eq!(client.enable_and_wait(id).await.unwrap(), "registered");
+    assert_eq!(kamailio.contacts("alice"), 1);
+}
+
+#[tokio::test]
+async fn the_second_contact_past_max_contacts_waits() {
+    let kamailio = Kamailio::start(Dialect { max_contacts: 1, ..Dialect::default() });
+    let bus = Bus::start(Options::default());
+    let client = Client::connect(&bus).await;
+    let first = client.create(settings(&kamailio, "alice", "udp")).await.unwrap();
+    assert_eq!(client.enable_and_wait(first).await.unwrap(), "registered");
+    let second = client.create(settings(&kamailio, "alice", "udp")).await.unwrap();
+    assert_eq!(client.enable_and_wait(second).await.unwrap(), "waiting");
+    let properties = client.properties(second).await.unwrap();
+    assert!(format!("{:?}", properties["LastError"]).contains("503"), "{properties:?}");
+    assert_eq!(kamailio.contacts("alice"), 1);
+}
+
+#[tokio::test]
+async fn a_439_is_answered_without_outbound() {
+    let kamailio = Kamailio::start(Dialect { refuses_outbound: true, ..Dialect::default() });
+    let bus = Bus::start(Options::default());
+    let client = Client::connect(&bus).await;
+    let id = client.create(settings(&kamailio, "alice", "udp")).await.unwrap();
+    assert_eq!(client.enable_and_wait(id).await.unwrap(), "registered");
+    assert_eq!(kamailio.contacts("alice"), 1);
+}
+
+#[tokio::test]
+async fn gruus_routes_and_associated_addresses_are_told() {
+    let kamailio = Kamailio::start(Dialect { routes: true, ..Dialect::default() });
+    let bus = Bus::start(Options::default());
+    let client = Client::connect(&bus).await;
+    let id = client.create(settings(&kamailio, "alice", "udp")).await.unwrap();
+    assert_eq!(client.enable_and_wait(id).await.unwrap(), "registered");
+    let registration = client.registration(id).await.unwrap();
+    assert!(text(&registration["public-gruu"]).contains(";gr="), "{registration:?}");
+    assert!(text(&registration["temporary-gruu"]).contains("gr"), "{registration:?}");
+    let routes = format!("{:?}", registration["service-route"]);
+    assert!(routes.find("sip:127.0.0.1;lr") < routes.find("sip:second.invalid;lr"), "{routes}");
+    let aors = format!("{:?}", client.properties(id).await.unwrap()["RegisteredAors"]);
+    assert!(aors.contains("sip:alice@127.0.0.1") && aors.contains("sip:other@127.0.0.1"), "{aors}");
 }

@@ -1,6 +1,6 @@
 //! What went wrong, in words for a person: one sentence that names the host, the number and what to change.
 
-use super::headers::clean;
+use super::headers::{clean, printable};
 use super::{ErrorKind, Failure, LastError, Reason, Response, Stage, Target};
 use crate::moment::Moment;
 
@@ -69,12 +69,17 @@ fn sentence(failure: &Failure, target: Option<&Target>) -> String {
             "check registrar, outbound-proxy and transport, or a firewall between",
         ),
         // Says itself what to check: it may be about either side's certificate.
-        Failure::TlsUntrusted(detail) => return format!("{at}{}.", clean(detail).trim_end_matches('.')),
+        Failure::TlsUntrusted(detail) => return format!("{at}{}.", detail_of(detail)),
         Failure::TlsName(detail) => (detail.as_str(), "check the host in registrar or outbound-proxy"),
         Failure::TlsExpired(detail) => (detail.as_str(), "check the clock, or tell the provider"),
         Failure::TlsProtocol(detail) => (detail.as_str(), "check the port, and transport"),
     };
-    format!("{at}{}; {advice}.", clean(detail).trim_end_matches('.'))
+    format!("{at}{}; {advice}.", detail_of(detail))
+}
+
+/// Our own words, with names of the peer's among them.
+fn detail_of(detail: &str) -> String {
+    printable(detail, 400).trim_end_matches('.').to_owned()
 }
 
 /// A refusal as `LastError`.

@@ -139,5 +139,10 @@ fn find_unquoted(text: &str, wanted: char) -> Option<usize> {
 
 /// Text from the network as it may stand in a sentence: no control characters, at most 80 characters.
 pub fn clean(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).take(80).collect()
+    printable(text, 80)
+}
+
+/// At most so many characters of `text`, no control characters.
+pub fn printable(text: &str, most: usize) -> String {
+    text.chars().filter(|character| !character.is_control()).take(most).collect()
 }

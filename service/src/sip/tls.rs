@@ -34,6 +34,9 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 /// read them a thousand times.
 const ROOTS: Duration = Duration::from_secs(10);
 
+/// Names of a certificate that are shown.
+const NAMES_SHOWN: usize = 4;
+
 /// The system's roots, read when they are needed.
 #[derive(Default)]
 pub struct SystemRoots {
@@ -235,7 +238,7 @@ fn pin(certificate: &CertificateDer<'_>) -> Option<String> {
 fn describe(certificate: &CertificateDer<'_>) -> String {
     let names = EndEntityCert::try_from(certificate).map(|parsed| names(&parsed)).unwrap_or_default();
     let pin = pin(certificate).map(|pin| format!("pin:{pin}"));
-    names.into_iter().chain(pin).collect::<Vec<_>>().join(" ")
+    names.into_iter().take(NAMES_SHOWN).chain(pin).collect::<Vec<_>>().join(" ")
 }
 
 /// What an error of a secured stream means; `None` where it says nothing of TLS.
@@ -263,7 +266,7 @@ fn certificate_failure(problem: &CertificateError) -> Failure {
         CertificateError::NotValidForNameContext { expected, presented } => Failure::TlsName(format!(
             "the certificate is for another name: expected {}, got {}",
             expected.to_str(),
-            if presented.is_empty() { String::from("none") } else { presented.join(", ") },
+            if presented.is_empty() { String::from("none") } else { first_of(presented) },
         )),
         CertificateError::NotValidForName => {
             Failure::TlsName(String::from("the certificate is for another name"))
@@ -279,13 +282,19 @@ fn certificate_failure(problem: &CertificateError) -> Failure {
             Failure::TlsExpired(String::from("the certificate is not valid yet"))
         }
         // A bad signature: another authority of the same name.
-        CertificateError::UnknownIssuer | CertificateError::BadSignature => Failure::TlsUntrusted(String::from(
-            "the issuer of the server's certificate is unknown; check tls-ca, or set tls-pin",
-        )),
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => Failure::TlsUntrusted(
+            String::from("the issuer of the server's certificate is unknown; check tls-ca, or set tls-pin"),
+        ),
         other => Failure::TlsUntrusted(format!(
             "the server's certificate does not verify ({other}); check tls-ca, or set tls-pin"
         )),
     }
+}
+
+/// The first names of a certificate that may carry hundreds.
+fn first_of(names: &[String]) -> String {
+    let shown = names.iter().take(NAMES_SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    if names.len() > NAMES_SHOWN { format!("{shown} and {} more", names.len() - NAMES_SHOWN) } else { shown }
 }
 
 /// What the server holds against us. Alerts about certificates are about the one that we showed, or did not.
