@@ -20,11 +20,20 @@ pub struct Options {
     pub idle_timeout: f64,
     /// `--log`.
     pub log: String,
+    /// What to put in front of the service's command, to run it elsewhere.
+    pub wrapper: String,
+}
+
+impl Options {
+    /// The service lives on the network's laptop.
+    pub fn on(network: &crate::network::Network) -> Self {
+        Self { wrapper: network.on_laptop(), ..Self::default() }
+    }
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { idle_timeout: 30.0, log: String::from("debug") }
+        Self { idle_timeout: 30.0, log: String::from("debug"), wrapper: String::new() }
     }
 }
 
@@ -209,9 +218,10 @@ fn activation(root: &Path) -> String {
 fn start_script(root: &Path, options: &Options) -> String {
     format!(
         "#!/bin/sh\necho $$ >> {root}/pids\nexport DBUS_SYSTEM_BUS_ADDRESS=unix:path={root}/bus\n\
-         exec {program} --state-dir {root}/state --runtime-dir {root}/run --idle-timeout {idle} --log {log} \
+         exec {wrapper} {program} --state-dir {root}/state --runtime-dir {root}/run --idle-timeout {idle} --log {log} \
          2>> {root}/log\n",
         root = root.display(),
+        wrapper = options.wrapper,
         program = program("sip-profiled").display(),
         idle = options.idle_timeout,
         log = options.log,

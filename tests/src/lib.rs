@@ -1,9 +1,10 @@
 //! Rigs for whole-system tests: a private message bus with the real service on it, a small registrar of our own,
-//! and Kamailio.
+//! Kamailio, and hosts in network namespaces.
 
 pub mod bus;
 pub mod client;
 pub mod kamailio;
+pub mod network;
 pub mod registrar;
 mod sip;
 

@@ -103,6 +103,21 @@ impl Registrar {
     /// Starts one at `address`, UDP and TCP.
     pub async fn start_at(address: SocketAddr, behaviour: Behaviour) -> io::Result<Registrar> {
         let (udp, tcp) = sockets(address).await?;
+        Self::serve(udp, tcp, behaviour)
+    }
+
+    /// Starts one on sockets that are there.
+    pub fn on(
+        udp: std::net::UdpSocket,
+        tcp: std::net::TcpListener,
+        behaviour: Behaviour,
+    ) -> io::Result<Registrar> {
+        udp.set_nonblocking(true)?;
+        tcp.set_nonblocking(true)?;
+        Self::serve(UdpSocket::from_std(udp)?, TcpListener::from_std(tcp)?, behaviour)
+    }
+
+    fn serve(udp: UdpSocket, tcp: TcpListener, behaviour: Behaviour) -> io::Result<Registrar> {
         let udp = Arc::new(udp);
         let address = udp.local_addr()?;
         let inner = Arc::new(Mutex::new(Inner { behaviour, ..Inner::default() }));

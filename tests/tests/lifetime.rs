@@ -34,7 +34,7 @@ async fn l1_the_service_ends_after_its_last_session_and_keeps_the_profiles() {
 
 #[tokio::test]
 async fn l2_calls_hammered_against_an_idle_exit_are_not_lost() {
-    let bus = Bus::start(Options { idle_timeout: 0.002, log: String::from("warn") });
+    let bus = Bus::start(Options { idle_timeout: 0.002, log: String::from("warn"), ..Options::default() });
     let mut calls = 0;
     for round in 0..300u64 {
         let client = Client::connect(&bus).await;

@@ -60,7 +60,7 @@ async fn clients_that_die() {
 }
 
 async fn hammered_calls() {
-    let bus = Bus::start(Options { idle_timeout: 0.003, log: String::from("warn") });
+    let bus = Bus::start(Options { idle_timeout: 0.003, log: String::from("warn"), ..Options::default() });
     let (mut calls, mut lost) = (0u64, 0);
     while calls < 5000 {
         let client = Client::connect(&bus).await;

@@ -1,0 +1,144 @@
+//! Networks that come, go and change under the service, on hosts of the test's own (E4, E6, RFC 3263).
+
+use sip_profiles_tests::bus::{Bus, Options};
+use sip_profiles_tests::client::{Client, Dict, text};
+use sip_profiles_tests::network::{Network, OFFICE, OFFICE_V6};
+use sip_profiles_tests::registrar::{Behaviour, Registrar};
+use zbus::Variant;
+
+fn alice(registrar: &str) -> Dict<'static> {
+    Dict::from([
+        ("aor", Variant::from("sip:alice@example.org")),
+        ("registrar", Variant::from(registrar.to_owned())),
+        ("password", Variant::from("wonderland")),
+    ])
+}
+
+/// The host that the newest binding of alice is at.
+fn contact_host(registrar: &Registrar) -> Option<String> {
+    let bindings = registrar.bindings("sip:alice@example.org");
+    let contact = bindings.last()?.contact.split('@').nth(1)?.to_owned();
+    contact.rsplit_once(':').map(|(host, _)| host.to_owned())
+}
+
+#[tokio::test]
+async fn e4_no_route_means_no_packets_and_a_route_means_one_attempt() {
+    let network = Network::new();
+    let registrar = network.registrar(OFFICE, Behaviour::default());
+    let bus = Bus::start(Options::on(&network));
+    let mut client = Client::connect(&bus).await;
+    let id = client.create(alice(&registrar.address().to_string())).await.unwrap();
+    assert_eq!(client.enable_and_wait(id).await.unwrap(), "waiting");
+    let properties = client.properties(id).await.unwrap();
+    assert_eq!(text(&properties["StateReason"]), "network");
+    assert!(format!("{:?}", properties["LastError"]).contains("no route"), "{properties:?}");
+
+    network.laptop(&["addr", "add", "192.0.2.1/24", "dev", "cable"]);
+    network.laptop(&["link", "set", "cable", "up"]);
+    client.until("ProfileStateChanged", "-> registered").await;
+    assert_eq!(registrar.requests().len(), 2, "{}", registrar.transcript());
+}
+
+#[tokio::test]
+async fn e4_a_link_that_flaps_is_nothing_and_another_address_one_register() {
+    let network = Network::connected();
+    let registrar = network.registrar(OFFICE, Behaviour::default());
+    let bus = Bus::start(Options::on(&network));
+    let client = Client::connect(&bus).await;
+    let id = client.create(alice(&registrar.address().to_string())).await.unwrap();
+    assert_eq!(client.enable_and_wait(id).await.unwrap(), "registered");
+    assert_eq!(contact_host(&registrar).as_deref(), Some("192.0.2.1"));
+    let before = registrar.requests().len();
+
+    network.laptop(&["link", "set", "cable", "down"]);
+    network.laptop(&["link", "set", "cable", "up"]);
+    // Past the debounce of 2 s: that nothing happens can only be waited for.
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    assert_eq!((registrar.requests().len(), client.state(id).await), (before, String::from("registered")));
+
+    network.laptop(&["addr", "del", "192.0.2.1/24", "dev", "cable"]);
+    network.laptop(&["addr", "add", "192.0.2.77/24", "dev", "cable"]);
+    registrar
+        .until("the new address", |registrar| contact_host(registrar).as_deref() == Some("192.0.2.77"))
+        .await;
+    assert_eq!(registrar.requests().len(), before + 1, "{}", registrar.transcript());
+    assert_eq!(registrar.bindings("sip:alice@example.org").len(), 1, "one binding of ours");
+    assert_eq!(client.state(id).await, "registered");
+}
+
+#[tokio::test]
+async fn e4_an_address_that_goes_and_comes_back() {
+    let network = Network::connected();
+    let registrar = network.registrar(OFFICE, Behaviour::default());
+    let bus = Bus::start(Options::on(&network));
+    let mut client = Client::connect(&bus).await;
+    let mut settings = alice(&registrar.address().to_string());
+    settings.insert("transport", Variant::from("tcp"));
+    let id = client.create(settings).await.unwrap();
+    assert_eq!(client.enable_and_wait(id).await.unwrap(), "registered");
+    network.laptop(&["addr", "del", "192.0.2.1/24", "dev", "cable"]);
+    client.until("ProfileStateChanged", "registered -> waiting (network)").await;
+    network.laptop(&["addr", "add", "192.0.2.1/24", "dev", "cable"]);
+    client.until("ProfileStateChanged", "-> registered").await;
+    assert_eq!(registrar.bindings("sip:alice@example.org").len(), 1, "one binding of ours");
+}
+
+#[tokio::test]
+async fn ipv6_alone_is_enough() {
+    let network = Network::new();
+    network.laptop(&["link", "set", "cable", "up"]);
+    network.laptop(&["addr", "add", "2001:db8::1/64", "dev", "cable", "nodad"]);
+    let registrar = network.registrar(OFFICE_V6, Behaviour::default());
+    let bus = Bus::start(Options::on(&network));
+    let client = Client::connect(&bus).await;
+    let id = client.create(alice(&registrar.address().to_string())).await.unwrap();
+    assert_eq!(client.enable_and_wait(id).await.unwrap(), "registered");
+    assert_eq!(contact_host(&registrar).as_deref(), Some("[2001:db8::1]"));
+}
+
+#[tokio::test]
+async fn names_lead_where_naptr_and_srv_say() {
+    let mut network = Network::connected();
+    let registrar = network.registrar(OFFICE, Behaviour::default());
+    let port = registrar.address().port();
+    let host = |name: &str| format!("--host-record={name},{OFFICE}");
+    let srv = |name: &str, target: &str, port: u16, priority: u16| {
+        format!("--srv-host={name},{target},{port},{priority},10")
+    };
+    network.serve_names(&[
+        host("sip1.test"),
+        format!("--host-record=both.test,{OFFICE},2001:db8::99"),
+        // No address of its own; the first server has nobody at its port.
+        srv("_sip._udp.only-srv.test", "sip1.test", 9, 1),
+        srv("_sip._udp.only-srv.test", "sip1.test", port, 2),
+        String::from("--naptr-record=naptr.test,10,10,s,SIP+D2U,,_sip._udp.nowhere.test"),
+        String::from("--naptr-record=naptr.test,5,10,s,SIP+D2T,,_sip._tcp.naptr.test"),
+        srv("_sip._tcp.naptr.test", "sip1.test", port, 1),
+        // A port means: no SRV.
+        srv("_sip._udp.sip1.test", "sip1.test", 9, 1),
+    ]);
+    let bus = Bus::start(Options::on(&network));
+    let client = Client::connect(&bus).await;
+    let explicit = format!("sip1.test:{port}");
+    // IPv6 that leads nowhere beside IPv4 that does.
+    let broken_v6 = format!("sip:both.test:{port};transport=tcp");
+    for (registrar_setting, server) in [
+        ("only-srv.test", "udp"),
+        ("naptr.test", "tcp"),
+        (explicit.as_str(), "udp"),
+        (broken_v6.as_str(), "tcp"),
+    ] {
+        let id = client.create(alice(registrar_setting)).await.unwrap();
+        let state = client.enable_and_wait(id).await.unwrap();
+        let error = client.properties(id).await.unwrap()["LastError"].clone();
+        assert_eq!(state, "registered", "{registrar_setting}: {error:?}");
+        let registration = client.registration(id).await.unwrap();
+        assert_eq!(text(&registration["server"]), format!("{server}:{OFFICE}:{port}"), "{registrar_setting}");
+    }
+
+    let id = client.create(alice("nowhere.test")).await.unwrap();
+    assert_eq!(client.enable_and_wait(id).await.unwrap(), "waiting");
+    let properties = client.properties(id).await.unwrap();
+    assert_eq!(text(&properties["StateReason"]), "name");
+    assert!(format!("{:?}", properties["LastError"]).contains("nowhere.test"), "{properties:?}");
+}
