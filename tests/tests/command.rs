@@ -48,6 +48,7 @@ async fn an_account_is_added_held_explained_and_removed() {
     child.stdin.take().unwrap().write_all(b"go\n").unwrap();
     let ended = tokio::task::spawn_blocking(|| child.wait_with_output()).await.unwrap().unwrap();
     assert_eq!(ended.status.code(), Some(7), "the command's exit code: {ended:?}");
+    assert!(text(&ended.stderr).matches("Registered for 1 program.").count() <= 1, "told twice: {ended:?}");
     registrar.until("the de-registration after it", |it| it.bindings(ALICE).is_empty()).await;
 
     assert!(run(&bus, &["remove", "1"], "").await.status.success());

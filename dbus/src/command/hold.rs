@@ -23,7 +23,8 @@ pub async fn hold(service: &Service, id: u32, command: Vec<String>, json: bool) 
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
 
     profile.enable(Options::new()).await?;
-    tell(service, id, json).await?;
+    let mut told = String::new();
+    tell(service, id, json, &mut told).await?;
     let mut child = match command.split_first() {
         None => None,
         Some((program, arguments)) => {
@@ -39,7 +40,7 @@ pub async fn hold(service: &Service, id: u32, command: Vec<String>, json: bool) 
         tokio::select! {
             Some(change) = states.next() => {
                 if change.args()?.id == id {
-                    tell(service, id, json).await?;
+                    tell(service, id, json, &mut told).await?;
                 }
             }
             Some(error) = errors.next() => {
@@ -75,14 +76,22 @@ fn exit_code(status: ExitStatus) -> ExitCode {
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }
 
-/// Says how the profile stands; to standard error, so that a command's output stays its own.
-async fn tell(service: &Service, id: u32, json: bool) -> Result<(), Failure> {
+/// Says how the profile stands, where that is not what was `told` last: a step that is over before it is looked at
+/// is not told twice. To standard error, so that a command's output stays its own.
+async fn tell(service: &Service, id: u32, json: bool, told: &mut String) -> Result<(), Failure> {
     let shown = profiles::look(&service.profile(id).await?).await?;
     let situation = shown.situation;
-    if json {
-        let value = json!({"id": id, "state": situation.state, "reason": situation.reason, "status": advice(&situation)});
-        return print(&format!("{value}\n"));
+    let sentence = advice(&situation);
+    if *told == sentence {
+        return Ok(());
     }
-    eprintln!("{}", advice(&situation));
+    if json {
+        let value =
+            json!({"id": id, "state": situation.state, "reason": situation.reason, "status": sentence});
+        print(&format!("{value}\n"))?;
+    } else {
+        eprintln!("{sentence}");
+    }
+    *told = sentence;
     Ok(())
 }
