@@ -155,3 +155,25 @@ async fn a_423_is_obeyed_and_options_at_our_contact_is_answered() {
     registrar.until("the answer to a stranger's token", |it| it.responses().len() == 2).await;
     assert!(registrar.responses()[1].starts_with("SIP/2.0 404"));
 }
+
+#[tokio::test]
+async fn e8_mistakes_are_errors_of_the_call_and_change_nothing() {
+    let registrar = Registrar::start(Behaviour::default()).await;
+    let bus = Bus::start(Options::default());
+    let client = Client::connect(&bus).await;
+    let id = client.create(alice(&registrar, "wonderland")).await.unwrap();
+    client.enable_and_wait(id).await.unwrap();
+    let (before, asked) = (client.properties(id).await.unwrap(), registrar.requests().len());
+    client.forget();
+
+    let unknown = client.root("GetProfile", &(id + 1,)).await;
+    assert_eq!(error_name(unknown), "org.sipprofiles.Error.NotFound");
+    let bad = client.update(id, Dict::from([("expires", Variant::from(1u32))]), &[]).await;
+    assert_eq!(error_name(bad), "org.sipprofiles.Error.InvalidSetting");
+    let held = client.profile(id, "Remove", &(Dict::new(),)).await;
+    assert_eq!(error_name(held), "org.sipprofiles.Error.InUse");
+
+    assert_eq!(client.properties(id).await.unwrap(), before);
+    assert_eq!(client.members(), Vec::<String>::new(), "no signal");
+    assert_eq!(registrar.requests().len(), asked, "no packet");
+}
