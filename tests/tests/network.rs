@@ -114,6 +114,11 @@ async fn names_lead_where_naptr_and_srv_say() {
         String::from("--naptr-record=naptr.test,10,10,s,SIP+D2U,,_sip._udp.nowhere.test"),
         String::from("--naptr-record=naptr.test,5,10,s,SIP+D2T,,_sip._tcp.naptr.test"),
         srv("_sip._tcp.naptr.test", "sip1.test", port, 1),
+        // The target `.`: not over UDP (RFC 2782).
+        String::from("--srv-host=_sip._udp.no-udp.test"),
+        srv("_sip._tcp.no-udp.test", "sip1.test", port, 1),
+        String::from("--srv-host=_sip._udp.no-sip.test"),
+        host("no-sip.test"),
         // A port means: no SRV.
         srv("_sip._udp.sip1.test", "sip1.test", 9, 1),
     ]);
@@ -125,6 +130,7 @@ async fn names_lead_where_naptr_and_srv_say() {
     for (registrar_setting, server) in [
         ("only-srv.test", "udp"),
         ("naptr.test", "tcp"),
+        ("no-udp.test", "tcp"),
         (explicit.as_str(), "udp"),
         (broken_v6.as_str(), "tcp"),
     ] {
@@ -136,9 +142,11 @@ async fn names_lead_where_naptr_and_srv_say() {
         assert_eq!(text(&registration["server"]), format!("{server}:{OFFICE}:{port}"), "{registrar_setting}");
     }
 
-    let id = client.create(alice("nowhere.test")).await.unwrap();
-    assert_eq!(client.enable_and_wait(id).await.unwrap(), "waiting");
-    let properties = client.properties(id).await.unwrap();
-    assert_eq!(text(&properties["StateReason"]), "name");
-    assert!(format!("{:?}", properties["LastError"]).contains("nowhere.test"), "{properties:?}");
+    for name in ["nowhere.test", "no-sip.test"] {
+        let id = client.create(alice(name)).await.unwrap();
+        assert_eq!(client.enable_and_wait(id).await.unwrap(), "waiting", "{name}");
+        let properties = client.properties(id).await.unwrap();
+        assert_eq!(text(&properties["StateReason"]), "name", "{name}");
+        assert!(format!("{:?}", properties["LastError"]).contains(name), "{properties:?}");
+    }
 }

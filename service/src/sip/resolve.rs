@@ -130,10 +130,19 @@ async fn servers(
         };
     }
     let mut servers = Vec::new();
+    let mut refused = None;
     for (transport, name) in services {
-        servers.extend(srv(resolver, transport, &name).await?);
+        match srv(resolver, transport, &name).await {
+            Ok(found) => servers.extend(found),
+            // Not over this transport, perhaps over another one.
+            Err(failure @ Failure::NoSuchName(_)) => refused = Some(failure),
+            Err(failure) => return Err(failure),
+        }
     }
     if servers.is_empty() {
+        if let Some(refused) = refused {
+            return Err(refused);
+        }
         let transport = settled.unwrap_or(Transport::Udp);
         servers.push(Server { transport, name: host.to_owned(), port: default_port(transport) });
     }
