@@ -119,6 +119,10 @@ async fn names_lead_where_naptr_and_srv_say() {
         srv("_sip._tcp.no-udp.test", "sip1.test", port, 1),
         String::from("--srv-host=_sip._udp.no-sip.test"),
         host("no-sip.test"),
+        // TLS, for `sip:` as well as for `sips:`; `sips:` takes nothing else.
+        String::from("--naptr-record=secure.test,5,10,s,SIPS+D2T,,_sips._tcp.secure.test"),
+        String::from("--naptr-record=secure.test,1,10,s,SIP+D2U,,_sip._udp.no-sip.test"),
+        srv("_sips._tcp.secure.test", "sip1.test", port, 1),
         // A port means: no SRV.
         srv("_sip._udp.sip1.test", "sip1.test", 9, 1),
     ]);
@@ -148,5 +152,17 @@ async fn names_lead_where_naptr_and_srv_say() {
         let properties = client.properties(id).await.unwrap();
         assert_eq!(text(&properties["StateReason"]), "name", "{name}");
         assert!(format!("{:?}", properties["LastError"]).contains(name), "{properties:?}");
+    }
+
+    // The registrar speaks no TLS, so that is what LastError is about.
+    for aor in ["sip:alice@secure.test", "sips:alice@secure.test"] {
+        let mut settings = alice("secure.test");
+        settings.insert("aor", Variant::from(aor));
+        let id = client.create(settings).await.unwrap();
+        assert_eq!(client.enable_and_wait(id).await.unwrap(), "waiting", "{aor}");
+        let properties = client.properties(id).await.unwrap();
+        let error = format!("{:?}", properties["LastError"]);
+        assert!(error.contains("TlsProtocol") && error.contains(&format!("tls:{OFFICE}:{port}")), "{error}");
+        assert_eq!(text(&properties["StateReason"]), "certificate", "{aor}");
     }
 }

@@ -61,7 +61,7 @@ impl Names {
         let transport = settled.unwrap_or(Transport::Udp);
         let servers = match hop.uri.port {
             Some(port) => vec![Server { transport, name: host.to_owned(), port }],
-            None => servers(&resolver, host, settled).await?,
+            None => servers(&resolver, host, settled, asks_naptr(hop)).await?,
         };
         let mut found = Vec::new();
         let mut worst = None;
@@ -109,6 +109,11 @@ fn settled_transport(hop: &Hop) -> Option<Transport> {
     }
 }
 
+/// NAPTR is asked where neither the settings nor the URI say a transport, for `sips:` too (RFC 3263 §4.1).
+fn asks_naptr(hop: &Hop) -> bool {
+    hop.transport == TransportChoice::Auto && hop.uri.param("transport").is_none()
+}
+
 fn default_port(transport: Transport) -> u16 {
     if transport == Transport::Tls { 5061 } else { 5060 }
 }
@@ -118,10 +123,13 @@ async fn servers(
     resolver: &TokioResolver,
     host: &str,
     settled: Option<Transport>,
+    asks_naptr: bool,
 ) -> Result<Vec<Server>, Failure> {
     let mut services: Vec<(Transport, String)> = Vec::new();
-    if settled.is_none() {
+    if asks_naptr {
         services = naptr(resolver, host).await?;
+        // `sips:` takes nothing weaker.
+        services.retain(|(transport, _)| settled.is_none_or(|only| only == *transport));
     }
     if services.is_empty() {
         services = match settled {
@@ -179,6 +187,7 @@ async fn naptr(resolver: &TokioResolver, host: &str) -> Result<Vec<(Transport, S
                 let transport = match naptr.services.to_ascii_uppercase().as_slice() {
                     b"SIP+D2U" => Transport::Udp,
                     b"SIP+D2T" => Transport::Tcp,
+                    b"SIPS+D2T" => Transport::Tls,
                     _ => return None,
                 };
                 Some((naptr.order, naptr.preference, transport, naptr.replacement.to_string()))
