@@ -130,12 +130,15 @@ async fn read(
 ) {
     let mut buffer = vec![0; wire::LONGEST];
     loop {
-        let (length, peer) = tokio::select! {
-            Ok(datagram) = socket.recv_from(&mut buffer) => datagram,
-            _ = socket.ready(Interest::ERROR) => {
-                tell_errors(&socket, &errors);
-                continue;
-            }
+        let received = tokio::select! {
+            received = socket.recv_from(&mut buffer) => received.ok(),
+            _ = socket.ready(Interest::ERROR) => None,
+        };
+        // An error of an earlier datagram, met by whichever looked first.
+        let Some((length, peer)) = received else {
+            tell_errors(&socket, &errors);
+            tokio::task::yield_now().await;
+            continue;
         };
         let Some(shared) = shared.upgrade() else { return };
         let datagram = &buffer[..length];
