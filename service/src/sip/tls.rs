@@ -109,9 +109,9 @@ fn config(settings: &Settings, roots: &SystemRoots, name: &ServerName<'_>) -> Re
     let trust = match (&settings.tls_pin, &settings.tls_ca) {
         (Some(pin), _) => Trust::Pin(pin.clone()),
         (None, Some(ca)) => {
-            Trust::Own(pem::authorities(ca).map_err(|error| unusable("tls-ca", &error))?.into())
+            Trust::Authorities(pem::authorities(ca).map_err(|error| unusable("tls-ca", &error))?.into())
         }
-        (None, None) => Trust::System(roots.current()),
+        (None, None) => Trust::Authorities(roots.current()),
     };
     let verifier = Verifier { provider: provider.clone(), trust, name: name.to_owned() };
     let builder = ClientConfig::builder_with_provider(provider)
@@ -137,10 +137,8 @@ fn config(settings: &Settings, roots: &SystemRoots, name: &ServerName<'_>) -> Re
 enum Trust {
     /// The server's own key, base64 SHA-256; nothing else is asked of the certificate.
     Pin(String),
-    /// The authorities of `tls-ca`.
-    Own(Arc<RootCertStore>),
-    /// The system's authorities.
-    System(Arc<RootCertStore>),
+    /// Those of `tls-ca`, else the system's.
+    Authorities(Arc<RootCertStore>),
 }
 
 #[derive(Debug)]
@@ -167,7 +165,7 @@ impl ServerCertVerifier for Verifier {
                 }
                 return Err(Error::General(format!("{WRONG_PIN}{pin}")));
             }
-            Trust::Own(roots) | Trust::System(roots) => roots,
+            Trust::Authorities(roots) => roots,
         };
         let algorithms = self.provider.signature_verification_algorithms.all;
         let parsed = ParsedCertificate::try_from(end_entity)?;
@@ -266,7 +264,7 @@ fn certificate_failure(problem: &CertificateError) -> Failure {
         CertificateError::NotValidForNameContext { expected, presented } => Failure::TlsName(format!(
             "the certificate is for another name: expected {}, got {}",
             expected.to_str(),
-            if presented.is_empty() { String::from("none") } else { first_of(presented) },
+            first_of(presented),
         )),
         CertificateError::NotValidForName => {
             Failure::TlsName(String::from("the certificate is for another name"))
@@ -293,6 +291,9 @@ fn certificate_failure(problem: &CertificateError) -> Failure {
 
 /// The first names of a certificate that may carry hundreds.
 fn first_of(names: &[String]) -> String {
+    if names.is_empty() {
+        return String::from("none");
+    }
     let shown = names.iter().take(NAMES_SHOWN).cloned().collect::<Vec<_>>().join(", ");
     if names.len() > NAMES_SHOWN { format!("{shown} and {} more", names.len() - NAMES_SHOWN) } else { shown }
 }
