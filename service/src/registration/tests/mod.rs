@@ -221,6 +221,15 @@ impl Rig {
         self.out.iter().filter(|output| matches!(output, Output::Send { .. })).count()
     }
 
+    /// The settings that the latest REGISTER travels with.
+    pub fn way(&self) -> &Settings {
+        let sent = self.out.iter().rev().find_map(|output| match output {
+            Output::Send { settings, .. } => Some(&**settings),
+            _ => None,
+        });
+        sent.expect("the last input sent something")
+    }
+
     pub fn resolves(&self) -> bool {
         self.out.iter().any(|output| matches!(output, Output::Resolve { .. }))
     }

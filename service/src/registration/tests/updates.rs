@@ -40,16 +40,18 @@ fn u3b_one_refreshing_register_and_registered_throughout() {
 fn u3c_a_move_leaves_the_old_server_with_the_old_settings_first() {
     let mut rig = Rig::registered(settings(), 600);
     rig.states();
-    rig.update(elsewhere());
+    rig.update(Settings { interface: Some(String::from("lan7")), ..elsewhere() });
     let sent = rig.last();
     assert_eq!(
         (sent.target, sent.request.uri.as_str(), sent.request.timeout_millis),
         (udp(1), "sip:example.org", 4_000)
     );
+    assert_eq!(rig.way().interface, None, "it travels the old way");
     rig.farewell_of_move();
     assert!(rig.resolves(), "nothing of the old server is kept");
     rig.resolve(&[udp(2)]);
     assert_eq!(rig.last().request.uri, "sip:other.example.net");
+    assert_eq!(rig.way().interface.as_deref(), Some("lan7"));
     rig.accept(600);
     use State::*;
     assert_eq!(rig.states(), [Unregistering, Unregistered, Registering, Registered]);
