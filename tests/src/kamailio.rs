@@ -211,7 +211,6 @@ loadmodule "maxfwd.so"
 loadmodule "usrloc.so"
 loadmodule "registrar.so"
 loadmodule "auth.so"
-loadmodule "textopsx.so"
 loadmodule "textops.so"
 modparam("ctl", "binrpc", "unix:{directory}/ctl")
 modparam("usrloc", "db_mode", 0)
@@ -243,7 +242,6 @@ fn secured(directory: &Path, port: u16, dialect: Dialect) -> String {
         return String::new();
     };
     let directory = directory.display();
-    let wants = if wants_certificate { "yes" } else { "no" };
     format!(
         r#"
 enable_tls=yes
@@ -255,7 +253,6 @@ modparam("tls", "certificate", "{directory}/server.pem")
 modparam("tls", "ca_list", "{directory}/ca.pem")
 modparam("tls", "verify_certificate", {flag})
 modparam("tls", "require_certificate", {flag})
-# A client certificate: {wants}
 "#,
         flag = u8::from(wants_certificate),
     )
