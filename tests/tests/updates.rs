@@ -25,14 +25,18 @@ async fn u3_each_change_has_its_effect_on_the_network() {
     let (registrar, other) =
         (Registrar::start(Behaviour::default()).await, Registrar::start(Behaviour::default()).await);
     let bus = Bus::start(Options::default());
-    let client = Client::connect(&bus).await;
+    let mut client = Client::connect(&bus).await;
     let id = client.create(alice(&registrar)).await.unwrap();
     client.enable_and_wait(id).await.unwrap();
     let count = || registrar.requests().len();
     let before = count();
 
-    client.update(id, Dict::from([("display-name", Variant::from("Home"))]), &[]).await.unwrap();
-    client.update(id, Dict::from([("x-colour", Variant::from("red"))]), &[]).await.unwrap();
+    // The signals of a change come after its reply.
+    for (key, value) in [("display-name", "Home"), ("x-colour", "red")] {
+        client.forget();
+        client.update(id, Dict::from([(key, Variant::from(value))]), &[]).await.unwrap();
+        client.until("ProfileUpdated", "").await;
+    }
     client.forget();
     client.update(id, Dict::from([("x-colour", Variant::from("red"))]), &["realm"]).await.unwrap();
     client.state(id).await;
