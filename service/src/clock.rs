@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use rustix::fs::Timespec;
 use rustix::time::{
@@ -15,6 +16,13 @@ use crate::moment::Moment;
 /// Boot time now; it goes on during suspend.
 pub fn now() -> Moment {
     Moment::from_millis(millis(clock_gettime(ClockId::Boottime)).unsigned_abs())
+}
+
+/// How long the machine has slept since it booted: what boot time counts and the monotonic clock does not.
+pub fn slept() -> Duration {
+    let (monotonic, boot) =
+        (millis(clock_gettime(ClockId::Monotonic)), millis(clock_gettime(ClockId::Boottime)));
+    Duration::from_millis(boot.saturating_sub(monotonic).max(0).unsigned_abs())
 }
 
 /// The wall clock now, milliseconds of Unix time.
@@ -91,6 +99,7 @@ impl ClockWatch {
     }
 
     /// A timer that never ends, but is cancelled when the clock is set (timerfd_create(2), TFD_TIMER_CANCEL_ON_SET).
+    /// The kernel sets it after every suspend too.
     fn arm(&self) -> io::Result<()> {
         let never = Timespec { tv_sec: i64::MAX / 2_000_000_000, tv_nsec: 0 };
         let spec = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: never };

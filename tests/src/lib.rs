@@ -4,6 +4,7 @@
 pub mod bus;
 pub mod client;
 pub mod kamailio;
+pub mod logind;
 pub mod network;
 pub mod registrar;
 mod sip;

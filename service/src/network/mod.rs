@@ -1,7 +1,9 @@
-//! What changes under us: links, addresses and routes, as the kernel tells (rtnetlink(7)).
+//! What changes under us: links, addresses and routes, as the kernel tells (rtnetlink(7)), and [`sleep`].
 //!
 //! Which change it was does not matter: whoever is told asks the kernel anew for the source address towards each
 //! server. So the messages are not even parsed, and one that was lost counts as one that came.
+
+pub mod sleep;
 
 use std::io;
 use std::time::Duration;

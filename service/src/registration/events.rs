@@ -72,6 +72,16 @@ impl Registration {
         self.try_now(turn);
     }
 
+    /// A REGISTER that slept too is not waited for: its flow is as dead as the others.
+    pub(super) fn resumed(&mut self, reachable: bool, turn: &mut Turn<'_>) {
+        let under_way = self.attempt.as_ref().map(|attempt| &attempt.purpose);
+        if under_way == Some(&Purpose::Register) && self.wanted && self.queued.is_none() {
+            self.attempt = None;
+            return self.try_from_here(turn);
+        }
+        self.network_changed(true, reachable, turn);
+    }
+
     pub(super) fn clock_set(&mut self, turn: &mut Turn<'_>) {
         if matches!(self.phase, Phase::Waiting(Reason::Certificate | Reason::Name, _)) {
             self.try_now(turn);

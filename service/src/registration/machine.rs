@@ -223,6 +223,7 @@ impl Registration {
             Input::Network { source_changed, reachable } => {
                 self.network_changed(source_changed, reachable, &mut turn);
             }
+            Input::Resumed { reachable } => self.resumed(reachable, &mut turn),
             Input::ClockSet => self.clock_set(&mut turn),
             Input::Tick => self.tick(&mut turn),
         }

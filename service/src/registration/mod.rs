@@ -69,11 +69,17 @@ pub enum Input {
     },
     /// The stream this profile is registered over was closed or reset by the peer, or is dead.
     FlowLost,
-    /// Network, resolver or resume: something changed; `source_changed` when the source address
+    /// Network or resolver: something changed; `source_changed` when the source address
     /// towards the server is another one now (E4, E6).
     Network {
         /// The source address towards this profile's server changed.
         source_changed: bool,
+        /// A route to the server exists now.
+        reachable: bool,
+    },
+    /// The machine slept: flows are dead and servers may have forgotten us; one attempt at once, back-off reset
+    /// (E4).
+    Resumed {
         /// A route to the server exists now.
         reachable: bool,
     },

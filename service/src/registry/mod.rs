@@ -146,6 +146,11 @@ impl Registry {
         !self.leaving.is_empty() || self.profiles.values().any(|profile| !profile.registration.is_idle())
     }
 
+    /// Does any profile await an answer?
+    pub fn awaits_answers(&self) -> bool {
+        self.profiles.values().any(|profile| profile.registration.in_flight())
+    }
+
     /// The wanted profiles, each with its server's address where it is known.
     pub fn servers(&self) -> Vec<(u32, Option<SocketAddr>)> {
         let wanted = self.profiles.values().filter(|profile| profile.registration.is_wanted());

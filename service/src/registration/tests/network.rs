@@ -274,3 +274,64 @@ fn l4_wanted_again_after_the_binding_ran_out_during_the_removal_registers_after_
     rig.fail(Failure::Silence);
     assert_eq!((rig.state(), rig.last().expires()), (State::Registering, 3600));
 }
+
+#[test]
+fn e4_after_a_sleep_of_two_hours_one_register_goes_out_at_once_over_a_new_flow() {
+    let mut rig = Rig::registered(settings(), 3600);
+    rig.pass(seconds(7200));
+    rig.give(Input::Resumed { reachable: true });
+    assert_eq!((&rig.out[0], rig.sends()), (&Output::CloseFlow, 1));
+    // Nobody answers, and the binding has run out long ago.
+    rig.give(Input::Tick);
+    assert_eq!((rig.state(), rig.sends()), (State::Waiting, 0));
+    rig.accept(3600);
+    assert_eq!((rig.state(), rig.reason()), (State::Registered, Reason::None));
+}
+
+#[test]
+fn a_sleep_that_only_the_timers_tell_of_ends_with_one_register() {
+    let mut rig = Rig::registered(settings(), 3600);
+    rig.pass(seconds(7200));
+    rig.give(Input::Tick);
+    assert_eq!((rig.state(), rig.sends()), (State::Waiting, 1));
+    rig.accept(3600);
+    assert_eq!(rig.state(), State::Registered);
+}
+
+#[test]
+fn e4_waking_ends_back_off_and_what_was_in_flight() {
+    let mut rig = Rig::new(settings());
+    rig.give(Input::Want);
+    rig.resolve(&[udp(1)]);
+    for _ in 0..4 {
+        rig.fail(Failure::Silence);
+        rig.wake();
+        rig.resolve(&[udp(1)]);
+    }
+    let slept_through = rig.last();
+    rig.pass(seconds(7200));
+    rig.give(Input::Resumed { reachable: true });
+    rig.resolve(&[udp(1)]);
+    assert_eq!((rig.sends(), rig.state()), (1, State::Waiting));
+    let late = rig.response(&slept_through, 403, &[]);
+    rig.give(Input::Answer { attempt: slept_through.attempt, response: late });
+    assert_eq!(rig.state(), State::Waiting, "an answer from before the sleep is stale");
+    rig.fail(Failure::Silence);
+    assert!(rig.machine.status().retry_at.unwrap().since(rig.now) <= seconds(60), "back-off is reset");
+
+    rig.pass(seconds(1));
+    rig.give(Input::Resumed { reachable: true });
+    rig.resolve(&[udp(1)]);
+    assert_eq!(rig.sends(), 1, "at once");
+    rig.accept(600);
+    assert_eq!(rig.state(), State::Registered);
+}
+
+#[test]
+fn e4_waking_without_a_network_waits_for_one() {
+    let mut rig = Rig::registered(settings(), 600);
+    rig.give(Input::Resumed { reachable: false });
+    assert_eq!((rig.state(), rig.reason(), rig.sends()), (State::Waiting, Reason::Network, 0));
+    rig.give(network(false, true));
+    assert_eq!(rig.sends(), 1);
+}

@@ -17,6 +17,7 @@ enum Event {
     Resolve(u8),
     FlowLost,
     Network(bool, bool),
+    Resumed(bool),
     ClockSet,
     Pass(u32),
     Wake,
@@ -42,6 +43,7 @@ fn event() -> impl Strategy<Value = Event> {
         8 => (0..10u8).prop_map(Event::Resolve),
         1 => Just(Event::FlowLost),
         1 => any::<(bool, bool)>().prop_map(|(source, reachable)| Event::Network(source, reachable)),
+        1 => any::<bool>().prop_map(Event::Resumed),
         1 => Just(Event::ClockSet),
         3 => (0..4_000_000u32).prop_map(Event::Pass),
         4 => Just(Event::Wake),
@@ -252,6 +254,7 @@ impl World {
             Event::Network(source_changed, reachable) => {
                 self.input(Input::Network { source_changed, reachable })
             }
+            Event::Resumed(reachable) => self.input(Input::Resumed { reachable }),
             Event::ClockSet => self.input(Input::ClockSet),
             Event::Pass(millis) => {
                 self.rig.pass(Duration::from_millis(millis.into()));

@@ -1,67 +1,26 @@
 //! The one task that owns the registry: it takes what happens from every edge, has it decided, and carries the
 //! decision out.
 
-use std::io;
-use std::path::PathBuf;
-use std::time::Duration;
+mod start;
 
-use rand::SeedableRng as _;
 use sip_profiles::names::BUS_NAME;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use start::harden;
+pub use start::{ServiceError, Setup};
+use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 use tracing::{debug, error, info};
-use zbus::Connection;
 
 use crate::bus::{Arrived, Bus, Incoming, Wall, daemon};
 use crate::clock::{self, Alarm, ClockWatch};
 use crate::lifetime::exit::{Exit, Lingering, Step};
-use crate::lifetime::journal::{Journal, JournalError, Standing};
+use crate::lifetime::journal::Journal;
 use crate::network::NetworkWatch;
+use crate::network::sleep::{self, Sleep, SleepWatch};
 use crate::registration::{Input, Output};
-use crate::registry::call::{Caller, Name};
 use crate::registry::effect::Write;
-use crate::registry::{Command, Effect, Registry, Rules, Start};
+use crate::registry::{Command, Effect, Registry};
 use crate::sip::{Edge, News};
-use crate::store::{Loaded, RealFiles, Store, StoreError};
-
-/// What the command line says.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    /// The session bus instead of the system bus.
-    pub session: bool,
-    /// Where profiles are kept.
-    pub state_dir: PathBuf,
-    /// Where holds are journalled.
-    pub runtime_dir: PathBuf,
-    /// How long to stay after the last client is gone (L1).
-    pub idle_timeout: Duration,
-}
-
-/// Why the service cannot start or go on.
-#[derive(Debug, thiserror::Error)]
-pub enum ServiceError {
-    /// The state directory.
-    #[error("the state directory cannot be used: {0}")]
-    Store(#[from] StoreError),
-    /// The runtime directory.
-    #[error("the runtime directory cannot be used: {0}")]
-    Journal(#[from] JournalError),
-    /// The message bus.
-    #[error("the message bus cannot be used: {0}")]
-    Bus(#[from] zbus::Error),
-    /// The bus connection ended.
-    #[error("the message bus closed the connection")]
-    BusClosed,
-    /// Another process has the name.
-    #[error("another process serves {BUS_NAME} on this bus")]
-    NameTaken,
-    /// Something of the system.
-    #[error("{0}")]
-    System(#[from] io::Error),
-}
-
-/// How long a predecessor may take to leave (its farewell, and a little more).
-const PREDECESSOR: Duration = Duration::from_secs(6);
+use crate::store::Store;
 
 /// Runs the service until it ends.
 pub fn run_to_end(setup: Setup) -> Result<(), ServiceError> {
@@ -74,18 +33,6 @@ pub fn run_to_end(setup: Setup) -> Result<(), ServiceError> {
     })
 }
 
-/// Secrets must not leave with a core image, nor through another process of the same user.
-fn harden() {
-    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
-    if let Err(error) = setrlimit(Resource::Core, none) {
-        error!("core files cannot be forbidden: {error}");
-    }
-    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
-        error!("memory cannot be closed to other processes: {error}");
-    }
-}
-
 struct Service {
     registry: Registry,
     bus: Bus,
@@ -96,6 +43,7 @@ struct Service {
     alarm: Alarm,
     clock: ClockWatch,
     network: NetworkWatch,
+    sleep: SleepWatch,
     signals: Signals,
     exit: Exit,
     proofs: (mpsc::Sender<()>, mpsc::Receiver<()>),
@@ -114,61 +62,13 @@ enum Happened {
     Alarm,
     ClockSet,
     Network,
+    Sleep(sleep::News),
     Terminate,
     Restart,
     Proved,
 }
 
 impl Service {
-    /// Everything up to asking for the name, which comes last: whoever calls is served at once.
-    async fn start(setup: &Setup) -> Result<(Self, Vec<Effect>), ServiceError> {
-        let (store, loaded) = open_store(&setup.state_dir).await?;
-        for (path, reason) in &loaded.set_aside {
-            error!("{} was set aside, it cannot be read: {reason}", path.display());
-        }
-        let address = if setup.session { "session" } else { "system" };
-        let connection = match setup.session {
-            true => Connection::session().await?,
-            false => Connection::system().await?,
-        };
-        let mut bus = Bus::listen(connection, Wall::new(clock::now(), clock::wall_millis())).await?;
-        let guid = bus.connection().server_guid().to_string();
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
-        let (mut journal, standing) = Journal::open(&setup.runtime_dir, boot.trim(), &guid)?;
-
-        let (tell, news) = mpsc::unbounded_channel();
-        let signals = Signals {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            restart: signal(SignalKind::user_defined1())?,
-        };
-        let next_id = store.next_id();
-        let start = adopt(&mut bus, loaded, standing, next_id).await;
-        journal.forget_dead(|name| start.sessions.iter().any(|session| &*session.name == name))?;
-        let random = Box::new(rand::rngs::StdRng::from_rng(&mut rand::rng()));
-        let rules = Rules { session_bus: setup.session };
-        let (registry, first) = Registry::start(rules, start, random, clock::now());
-        if !daemon::request_name(bus.connection(), BUS_NAME).await? {
-            return Err(ServiceError::NameTaken);
-        }
-        info!("serving {BUS_NAME} on the {address} bus");
-        let service = Self {
-            registry,
-            bus,
-            edge: Edge::start(tell),
-            news,
-            store: Some(store),
-            journal,
-            alarm: Alarm::new()?,
-            clock: ClockWatch::new()?,
-            network: NetworkWatch::start()?,
-            signals,
-            exit: Exit::new(setup.idle_timeout),
-            proofs: mpsc::channel(1),
-        };
-        Ok((service, first))
-    }
-
     async fn serve(&mut self) -> Result<(), ServiceError> {
         loop {
             let lingering = Lingering {
@@ -182,7 +82,10 @@ impl Service {
                 Step::Drain => self.drain(),
                 Step::Leave { successor } => return self.leave(successor).await,
             }
-            let wakeups = [self.registry.wakeup(), self.exit.wakeup()];
+            if self.sleep.delays() && !self.registry.awaits_answers() {
+                self.sleep.ready();
+            }
+            let wakeups = [self.registry.wakeup(), self.exit.wakeup(), self.sleep.wakeup()];
             self.alarm.set(wakeups.into_iter().flatten().min())?;
             match self.happens().await? {
                 Happened::Bus(Arrived::Closed) => return Err(ServiceError::BusClosed),
@@ -190,12 +93,23 @@ impl Service {
                 Happened::Sip(News::Registration { profile, input }) => {
                     self.apply(Command::Registration { profile, input }).await?;
                 }
-                Happened::Alarm => self.apply(Command::Tick).await?,
+                Happened::Alarm => {
+                    if self.sleep.wakeup().is_some_and(|until| until <= clock::now()) {
+                        self.sleep.ready();
+                    }
+                    self.apply(Command::Tick).await?;
+                }
                 Happened::ClockSet => {
                     self.bus.set_wall(Wall::new(clock::now(), clock::wall_millis()));
                     self.apply(Command::ClockSet).await?;
+                    let sleep = self.sleep.clock_set(clock::slept());
+                    self.slept(sleep).await?;
                 }
                 Happened::Network => self.network_changed().await?,
+                Happened::Sleep(news) => {
+                    let sleep = self.sleep.note(news, clock::slept(), clock::now());
+                    self.slept(sleep).await?;
+                }
                 Happened::Terminate => {
                     if self.exit.terminate(clock::now()) == Step::Farewell {
                         info!("asked to end: de-registering");
@@ -218,6 +132,7 @@ impl Service {
             rang = self.alarm.rang() => rang.map(|()| Happened::Alarm)?,
             set = self.clock.set() => set.map(|()| Happened::ClockSet)?,
             () = self.network.changed() => Happened::Network,
+            news = self.sleep.told() => Happened::Sleep(news),
             _ = self.signals.terminate.recv() => Happened::Terminate,
             _ = self.signals.interrupt.recv() => Happened::Terminate,
             _ = self.signals.restart.recv() => Happened::Restart,
@@ -329,6 +244,23 @@ impl Service {
         Ok(())
     }
 
+    /// After a sleep each registration is renewed over a new flow (E4); before one, bindings are left as they are.
+    async fn slept(&mut self, sleep: Sleep) -> Result<(), ServiceError> {
+        match sleep {
+            Sleep::Quiet => return Ok(()),
+            Sleep::Nears => {
+                info!("the machine is about to sleep: bindings stay");
+                return Ok(());
+            }
+            Sleep::Over => info!("the machine has slept: registering anew"),
+        }
+        for (profile, server) in self.registry.servers() {
+            let reachable = server.is_none_or(|server| self.edge.source_towards(profile, server).is_ok());
+            self.apply(Command::Registration { profile, input: Input::Resumed { reachable } }).await?;
+        }
+        Ok(())
+    }
+
     /// Gives the name up and proves that every call sent before has been dispatched (L2).
     fn drain(&self) {
         debug!("nobody needs the service any more");
@@ -355,42 +287,5 @@ impl Service {
             }
         }
         Ok(())
-    }
-}
-
-/// A predecessor that is leaving still holds the lock (L6).
-async fn open_store(path: &std::path::Path) -> Result<(Store, Loaded), ServiceError> {
-    let until = tokio::time::Instant::now() + PREDECESSOR;
-    loop {
-        match Store::open(path, RealFiles) {
-            Err(StoreError::Locked(_)) if tokio::time::Instant::now() < until => {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            other => return Ok(other?),
-        }
-    }
-}
-
-/// What the registry starts from: of a predecessor's sessions those whose names still live, with the same user
-/// (H9).
-async fn adopt(bus: &mut Bus, loaded: Loaded, standing: Standing, next_id: u32) -> Start {
-    let mut sessions: Vec<Caller> = Vec::new();
-    for (name, uid) in standing.sessions {
-        let name = Name::from(name);
-        if let Some(caller) = daemon::identify(bus.connection(), &name).await
-            && caller.uid == uid
-        {
-            bus.adopt(&caller);
-            sessions.push(caller);
-        }
-    }
-    let holds = standing.holds.into_iter().map(|(name, id, token)| (Name::from(name), id, token)).collect();
-    Start {
-        profiles: loaded.profiles,
-        defaults: loaded.defaults,
-        next_id,
-        memories: standing.memories,
-        sessions,
-        holds,
     }
 }
