@@ -4,7 +4,7 @@
 //! `uri` is RFC 3261's grammar for the URIs among them.
 
 mod check;
-mod grammar;
+pub mod grammar;
 mod parse;
 pub mod pem;
 mod secret;

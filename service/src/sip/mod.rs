@@ -6,14 +6,16 @@
 //! transactions (RFC 3261 §17.1.2), each sent on exactly the connection we say.
 
 mod flow;
+pub mod frame;
 mod incoming;
+pub mod received;
 mod resolve;
 mod send;
 mod socket;
 mod stream;
 mod tls;
 mod udp;
-mod wire;
+pub mod wire;
 
 use std::collections::HashMap;
 use std::io;

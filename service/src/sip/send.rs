@@ -66,7 +66,7 @@ async fn exchange(
         answer = transact(shared, &flow, &text) => answer?,
         failure = flow.failed() => return Err(failure),
     };
-    Ok(wire::response(&answer, target, &flow, contact))
+    Ok(wire::response(&answer, target, contact, flow.local(), flow.tls_peer()))
 }
 
 async fn transact(

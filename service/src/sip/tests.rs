@@ -15,6 +15,7 @@ use crate::settings::{Settings, SipUri, TransportChoice, Value, Values};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 mod tls;
+mod torture;
 
 struct Rig {
     edge: Edge,

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use rsipstack::sip;
 use rsipstack::sip::prelude::*;
 
-use super::flow::Flow;
 use crate::registration::{Request, Response, Target, Transport, random_word};
 
 /// User-Agent and Server.
@@ -67,8 +66,14 @@ pub fn register(request: &Request, transport: Transport, local: SocketAddr) -> S
     text
 }
 
-/// A response of the SIP crate as a value.
-pub fn response(response: &sip::Response, server: Target, flow: &Flow, contact: String) -> Response {
+/// A response of the SIP crate as a value; `local` and `tls_peer` are the flow's.
+pub fn response(
+    response: &sip::Response,
+    server: Target,
+    contact: String,
+    local: SocketAddr,
+    tls_peer: &str,
+) -> Response {
     let headers = response
         .headers()
         .iter()
@@ -77,8 +82,7 @@ pub fn response(response: &sip::Response, server: Target, flow: &Flow, contact: 
     let phrase = response.wire_reason.as_deref().map(str::to_owned);
     let status = response.status_code.code();
     let phrase = phrase.unwrap_or_else(|| default_phrase(&response.status_code));
-    let tls_peer = flow.tls_peer().to_owned();
-    Response { status, phrase, headers, server, local: flow.local(), contact, tls_peer }
+    Response { status, phrase, headers, server, local, contact, tls_peer: tls_peer.to_owned() }
 }
 
 fn default_phrase(status: &sip::StatusCode) -> String {
@@ -102,25 +106,40 @@ pub fn long_name(name: &str) -> &str {
     }
 }
 
-/// A datagram, or a message cut out of a stream, as the SIP crate takes it. `None`: malformed.
-pub fn parse(bytes: &[u8]) -> Option<sip::SipMessage> {
-    let head = head(bytes)?;
+/// A message's start line and header fields as the SIP crate reads them. `None`: malformed.
+pub fn parse(head: &str) -> Option<sip::SipMessage> {
     if head.bytes().filter(|byte| *byte == b'\n').count() > FIELDS + 1 {
         return None;
     }
-    sip::SipMessage::try_from(head.as_str()).ok()
+    sip::SipMessage::try_from(head).ok()
 }
 
-/// Start line and header fields with the empty line. Bytes that are no UTF-8 would end the crate's header list:
-/// they are replaced. No body matters to us.
+/// Start line and header fields, with the empty line, of a datagram or a message cut out of a stream. `None` where
+/// there is no end of them, or less body than they promise. No body matters to us.
 pub fn head(bytes: &[u8]) -> Option<String> {
     let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'))?;
     let bytes = &bytes[start..];
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
-    if end > LONGEST || bytes[..end].contains(&0) {
-        return None;
-    }
-    Some(String::from_utf8_lossy(&bytes[..end]).into_owned())
+    let head = text(&bytes[..end])?;
+    (body_length(&head)? <= bytes.len() - end).then_some(head)
+}
+
+/// Header bytes as text. Bytes that are no UTF-8 would end the SIP crate's header list: they are replaced.
+pub fn text(head: &[u8]) -> Option<String> {
+    let fits = head.len() <= LONGEST && !head.contains(&0);
+    fits.then(|| String::from_utf8_lossy(head).into_owned())
+}
+
+/// Content-Length, 0 where there is none; `None` where it makes no sense (RFC 3261 §20.14).
+pub fn body_length(head: &str) -> Option<usize> {
+    let fields = fields(head);
+    let mut lengths = fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case("Content-Length"));
+    let length = match lengths.next() {
+        None => 0,
+        Some((_, value)) if value.bytes().all(|byte| byte.is_ascii_digit()) => value.parse().ok()?,
+        Some(_) => return None,
+    };
+    (length <= LONGEST && lengths.next().is_none()).then_some(length)
 }
 
 /// A request's or response's header fields by long name, unfolded (RFC 3261 §7.3.1).
@@ -129,7 +148,9 @@ pub fn fields(head: &str) -> Vec<(String, String)> {
     for line in head.split("\r\n").skip(1).take_while(|line| !line.is_empty()) {
         match (line.starts_with([' ', '\t']), fields.last_mut()) {
             (true, Some((_, value))) => {
-                value.push(' ');
+                if !value.is_empty() {
+                    value.push(' ');
+                }
                 value.push_str(line.trim());
             }
             _ => {
