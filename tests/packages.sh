@@ -2,7 +2,7 @@
 # Installs the Debian packages that building, the demo and the tests need, those that are missing.
 set -eu
 
-wanted=(gcc libc6-dev dbus systemd util-linux iproute2 dnsmasq-base kamailio kamailio-tls-modules python3-gi gir1.2-glib-2.0)
+wanted=(gcc libc6-dev dbus systemd util-linux iproute2 dnsmasq-base kamailio kamailio-tls-modules kamailio-outbound-modules python3-gi gir1.2-glib-2.0)
 missing=()
 for package in "${wanted[@]}"; do
     dpkg-query -W -f='${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")

@@ -9,11 +9,13 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use tempfile::TempDir;
 
 use crate::PATIENCE;
+use crate::network::{Network, OFFICE};
 
 /// A running Kamailio.
 pub struct Kamailio {
     directory: TempDir,
     process: Child,
+    host: &'static str,
     port: u16,
     tls_port: u16,
     certificates: Option<Certificates>,
@@ -34,6 +36,14 @@ pub struct Dialect {
     pub refuses_outbound: bool,
     /// Service-Route and P-Associated-URI in a 200.
     pub routes: bool,
+    /// A Path, as an edge proxy before it would add.
+    pub path: bool,
+    /// Outbound (RFC 5626) with that Flow-Timer, seconds; 0: none.
+    pub flow_timer: u32,
+    /// Grants no more, seconds.
+    pub max_expires: u32,
+    /// Stores another Contact than we sent, as a session border controller would.
+    pub rewrites_contact: bool,
     /// TLS beside UDP and TCP; `Some(true)` asks for a client certificate of the same authority.
     pub tls: Option<bool>,
 }
@@ -47,6 +57,10 @@ impl Default for Dialect {
             max_contacts: 0,
             refuses_outbound: false,
             routes: false,
+            path: false,
+            flow_timer: 0,
+            max_expires: 3600,
+            rewrites_contact: false,
             tls: None,
         }
     }
@@ -62,14 +76,23 @@ struct Certificates {
 impl Kamailio {
     /// Starts one on a free port of 127.0.0.1, UDP and TCP. Every user's password is `secret-USER`.
     pub fn start(dialect: Dialect) -> Kamailio {
+        Self::start_on("127.0.0.1", (free_port(), free_port()), Command::new("kamailio"), dialect)
+    }
+
+    /// Starts one in the office.
+    pub fn in_office(network: &Network, dialect: Dialect) -> Kamailio {
+        Self::start_on(OFFICE, (5060, 5061), network.office_command("kamailio"), dialect)
+    }
+
+    fn start_on(host: &'static str, ports: (u16, u16), mut command: Command, dialect: Dialect) -> Kamailio {
         let directory = tempfile::Builder::new().prefix("kamailio-").tempdir().expect("a directory");
-        let (port, tls_port) = (free_port(), free_port());
+        let (port, tls_port) = ports;
         let certificates = dialect.tls.map(|_| Certificates::make(directory.path()));
         let config = directory.path().join("kamailio.cfg");
-        let text =
-            configuration(directory.path(), port, dialect) + &secured(directory.path(), tls_port, dialect);
+        let text = configuration(directory.path(), host, port, dialect)
+            + &secured(directory.path(), tls_port, dialect);
         std::fs::write(&config, text).expect("our own directory");
-        let process = Command::new("kamailio")
+        let process = command
             .args(["-DD", "-E", "-e", "-m", "32", "-M", "4", "-f"])
             .arg(&config)
             .arg("-Y")
@@ -78,7 +101,7 @@ impl Kamailio {
             .stderr(std::fs::File::create(directory.path().join("log")).expect("our own directory"))
             .spawn()
             .expect("kamailio is installed");
-        let kamailio = Kamailio { directory, process, port, tls_port, certificates };
+        let kamailio = Kamailio { directory, process, host, port, tls_port, certificates };
         let until = Instant::now() + PATIENCE;
         while kamailio.control(&["core.version"]).is_none() {
             assert!(Instant::now() < until, "kamailio does not start:\n{}", kamailio.log());
@@ -87,9 +110,9 @@ impl Kamailio {
         kamailio
     }
 
-    /// `127.0.0.1:PORT`.
+    /// `127.0.0.1:PORT`, or the office's.
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("{}:{}", self.host, self.port)
     }
 
     /// `127.0.0.1:PORT` for TLS.
@@ -110,9 +133,22 @@ impl Kamailio {
 
     /// How many Contacts the user has, as Kamailio says.
     pub fn contacts(&self, user: &str) -> usize {
+        self.location(user).matches("Address:").count()
+    }
+
+    /// What Kamailio keeps of the user's Contacts, as it prints them.
+    pub fn location(&self, user: &str) -> String {
         let aor = format!("{user}@127.0.0.1");
-        let found = self.control(&["ul.lookup", "location", &aor]).unwrap_or_default();
-        found.matches("Address:").count()
+        self.control(&["ul.lookup", "location", &aor]).unwrap_or_default()
+    }
+
+    /// Waits until what it keeps of the user's Contacts contains `part`.
+    pub async fn until_location(&self, user: &str, part: &str) {
+        let until = Instant::now() + PATIENCE;
+        while !self.location(user).contains(part) {
+            assert!(Instant::now() < until, "no {part} in:\n{}", self.location(user));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Waits until the user has so many Contacts.
@@ -179,29 +215,43 @@ impl Drop for Kamailio {
     }
 }
 
-fn configuration(directory: &Path, port: u16, dialect: Dialect) -> String {
-    let Dialect { algorithm, min_expires, max_contacts, .. } = dialect;
-    let one_time = if dialect.one_time_nonces { "modparam(\"auth\", \"one_time_nonce\", 1)" } else { "" };
-    let refusal = if dialect.refuses_outbound {
-        "if ($hdr(Supported) =~ \"outbound\") { sl_send_reply(\"439\", \"First Hop Lacks Outbound Support\"); exit; }"
-    } else {
-        ""
-    };
-    let routes = if dialect.routes {
+fn configuration(directory: &Path, host: &str, port: u16, dialect: Dialect) -> String {
+    let Dialect { algorithm, min_expires, max_expires, max_contacts, flow_timer, .. } = dialect;
+    let on = |flag: bool, text: &'static str| if flag { text } else { "" };
+    let one_time = on(dialect.one_time_nonces, "modparam(\"auth\", \"one_time_nonce\", 1)");
+    let refusal = on(
+        dialect.refuses_outbound,
+        "if ($hdr(Supported) =~ \"outbound\") { sl_send_reply(\"439\", \"First Hop Lacks Outbound Support\"); exit; }",
+    );
+    let routes = on(
+        dialect.routes,
         "append_to_reply(\"Service-Route: <sip:127.0.0.1;lr>, <sip:second.invalid;lr>\\r\\n\"); \
-         append_to_reply(\"P-Associated-URI: <sip:$fU@127.0.0.1>, <sip:other@127.0.0.1>\\r\\n\");"
-    } else {
-        ""
+         append_to_reply(\"P-Associated-URI: <sip:$fU@127.0.0.1>, <sip:other@127.0.0.1>\\r\\n\");",
+    );
+    let path =
+        on(dialect.path, "insert_hf(\"Path: <sip:edge@127.0.0.1:5999;lr>\\r\\n\"); msg_apply_changes();");
+    let rewriting = on(
+        dialect.rewrites_contact,
+        "subst(\"/^(Contact: <sip:[^@]+)@[^>]*>/\\1@203.0.113.9:5999>/\"); msg_apply_changes();",
+    );
+    let outbound = match flow_timer {
+        0 => String::new(),
+        seconds => format!(
+            "loadmodule \"stun.so\"\nloadmodule \"outbound.so\"\n\
+             modparam(\"registrar\", \"outbound_mode\", 1)\nmodparam(\"registrar\", \"flow_timer\", {seconds})\n\
+             modparam(\"outbound\", \"flow_token_secret\", \"01234567890123456789\")"
+        ),
     };
     format!(
         r#"#!KAMAILIO
 children=2
 tcp_children=2
 disable_tcp=no
+tcp_crlf_ping=yes
 log_stderror=yes
 debug=1
-listen=udp:127.0.0.1:{port}
-listen=tcp:127.0.0.1:{port}
+listen=udp:{host}:{port}
+listen=tcp:{host}:{port}
 alias="127.0.0.1"
 loadmodule "ctl.so"
 loadmodule "tm.so"
@@ -212,13 +262,16 @@ loadmodule "usrloc.so"
 loadmodule "registrar.so"
 loadmodule "auth.so"
 loadmodule "textops.so"
+loadmodule "textopsx.so"
 modparam("ctl", "binrpc", "unix:{directory}/ctl")
 modparam("usrloc", "db_mode", 0)
 modparam("registrar", "min_expires", {min_expires})
-modparam("registrar", "max_expires", 3600)
+modparam("registrar", "max_expires", {max_expires})
 modparam("registrar", "max_contacts", {max_contacts})
 modparam("registrar", "gruu_enabled", 1)
+modparam("registrar", "use_path", 1)
 modparam("auth", "algorithm", "{algorithm}")
+{outbound}
 {one_time}
 request_route {{
     if (method != "REGISTER") {{ sl_send_reply("405", "Method Not Allowed"); exit; }}
@@ -228,6 +281,8 @@ request_route {{
         exit;
     }}
     {routes}
+    {path}
+    {rewriting}
     if (!save("location")) {{ sl_reply_error(); }}
     exit;
 }}

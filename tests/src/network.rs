@@ -72,6 +72,13 @@ impl Network {
         run(&[&["-n", &self.office], arguments].concat());
     }
 
+    /// A command that runs in the office.
+    pub fn office_command(&self, program: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.office, program]);
+        command
+    }
+
     /// What to put in front of a shell command so that it runs on the laptop, with the office's name server.
     pub fn on_laptop(&self) -> String {
         let names = self.directory.path().join("resolv.conf");
@@ -96,16 +103,9 @@ impl Network {
     /// Starts a name server in the office. `records` are dnsmasq's options; other names under `test` do not exist.
     pub fn serve_names(&mut self, records: &[String]) {
         let pid_file = self.directory.path().join("dnsmasq.pid");
-        let done = Command::new("ip")
-            .args([
-                "netns",
-                "exec",
-                &self.office,
-                "dnsmasq",
-                "--conf-file=/dev/null",
-                "--no-resolv",
-                "--no-hosts",
-            ])
+        let done = self
+            .office_command("dnsmasq")
+            .args(["--conf-file=/dev/null", "--no-resolv", "--no-hosts"])
             .args([
                 "--user=root",
                 "--bind-interfaces",
