@@ -1,0 +1,6 @@
+//! Bytes from a server, as a datagram and as a stream.
+#![no_main]
+// The macro's entry point is what C calls.
+#![allow(missing_docs)]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| sip_profiles_fuzz::message(bytes));
