@@ -40,6 +40,7 @@ $(DENY):
 figures: packages
 	cargo build --workspace --release
 	$(RELEASE)/sip-profiles-figures
+	$(RELEASE)/sip-profiles-outages
 
 build:
 	cargo build --workspace --release

@@ -61,6 +61,8 @@ pub struct Behaviour {
     pub min_expires: u32,
     /// Grants no more than this.
     pub max_expires: u32,
+    /// Every so-maniest request is lost on its way; 1: all, 0: none.
+    pub loses_every: u32,
 }
 
 impl Default for Behaviour {
@@ -71,6 +73,7 @@ impl Default for Behaviour {
             algorithm: "MD5",
             min_expires: 0,
             max_expires: 3600,
+            loses_every: 0,
         }
     }
 }
@@ -82,6 +85,7 @@ struct Inner {
     requests: Vec<Received>,
     bindings: BTreeMap<String, Vec<Binding>>,
     nonces: BTreeMap<String, u32>,
+    packets: u32,
     responses: Vec<String>,
 }
 
@@ -285,6 +289,12 @@ impl Desk {
 
 impl Inner {
     fn answer(&mut self, message: &Message, from: SocketAddr) -> Option<String> {
+        self.packets = self.packets.wrapping_add(1);
+        let every = self.behaviour.loses_every;
+        if every > 0 && self.packets % every == 0 { None } else { self.decide(message, from) }
+    }
+
+    fn decide(&mut self, message: &Message, from: SocketAddr) -> Option<String> {
         match self.script.pop_front() {
             Some(Script::Silence) => return None,
             Some(Script::Status(status, headers)) => {

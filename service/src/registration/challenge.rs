@@ -1,6 +1,7 @@
 //! Reading WWW-Authenticate, Proxy-Authenticate and Authentication-Info (RFC 3261 §20.44, RFC 7616, RFC 8760).
 
 use super::digest::Algorithm;
+use crate::settings::grammar::is_quoted;
 
 /// A digest challenge that we can answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,7 +126,8 @@ fn params(text: &str) -> Params {
             let value = value.trim();
             // RFC 7616 §3.4 hashes the characters between the quotes as they are, escapes included.
             let plain = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
-            Some((name.trim().to_owned(), plain.to_owned()))
+            // What could not be echoed between quotes is no value.
+            is_quoted(&format!("\"{plain}\"")).then(|| (name.trim().to_owned(), plain.to_owned()))
         })
         .collect()
 }

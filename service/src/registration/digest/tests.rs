@@ -73,3 +73,20 @@ fn the_topmost_supported_challenge_of_a_realm_is_taken() {
     let found: Vec<_> = all.iter().map(|one| (one.realm.as_str(), one.nonce.as_str(), one.stale)).collect();
     assert_eq!(found, [("x", "2", false), ("z", "5", true)]);
 }
+
+#[test]
+fn a_value_that_cannot_be_echoed_between_quotes_is_none() {
+    for value in [
+        "Digest realm=\"r\", nonce=\"n\"\r, opaque=\"o\"",
+        "Digest realm=\"r\", nonce=\"a\rb\"",
+        "Digest realm=r\"x, nonce=n",
+    ] {
+        assert_eq!(usable([value].into_iter()), Vec::new(), "{value:?}");
+    }
+    let odd = usable(["Digest realm=\"a\\\"b\", nonce=\"n\", opaque=\"x\"\ry"].into_iter());
+    assert_eq!(
+        (odd[0].realm.as_str(), &odd[0].opaque),
+        ("a\\\"b", &None),
+        "an opaque that is none is not echoed"
+    );
+}
