@@ -1,0 +1,63 @@
+//! The windows. What they decide is decided elsewhere; here are widgets.
+
+mod banner;
+pub mod editor;
+pub mod password;
+mod pem;
+mod rows;
+
+use gtk::prelude::*;
+use gtk::{gdk, glib};
+
+/// The name that desktops know the windows by.
+const APP_ID: &str = "org.sipprofiles.Editor";
+const STYLE: &str = include_str!("style.css");
+
+/// Starts the toolkit.
+fn start() -> Result<(), glib::BoolError> {
+    glib::set_prgname(Some(APP_ID));
+    glib::set_application_name(crate::text::SOME_ACCOUNT);
+    adw::init()?;
+    if let Some(display) = gdk::Display::default() {
+        let style = gtk::CssProvider::new();
+        // gtk_css_provider_load_from_string came after the GTK that we ask for.
+        #[allow(deprecated)]
+        style.load_from_data(STYLE);
+        gtk::style_context_add_provider_for_display(
+            &display,
+            &style,
+            gtk::STYLE_PROVIDER_PRIORITY_APPLICATION,
+        );
+    }
+    Ok(())
+}
+
+/// `keys`, as GTK writes them, do `action`.
+fn on_keys(window: &adw::Window, keys: &str, action: impl Fn() + 'static) {
+    let shortcuts = gtk::ShortcutController::new();
+    shortcuts.set_scope(gtk::ShortcutScope::Managed);
+    let action = gtk::CallbackAction::new(move |_, _| {
+        action();
+        glib::Propagation::Stop
+    });
+    shortcuts.add_shortcut(gtk::Shortcut::new(gtk::ShortcutTrigger::parse_string(keys), Some(action)));
+    window.add_controller(shortcuts);
+}
+
+/// A button whose label has a keyboard mark.
+fn button(label: &str) -> gtk::Button {
+    gtk::Button::with_mnemonic(label)
+}
+
+/// A widget with a name for those who cannot see its label. The bindings offer that from GTK 4.10 on, GTK's own
+/// descriptions of windows have it.
+fn named<T: IsA<glib::Object>>(name: &str) -> T {
+    let class = T::static_type().name();
+    let name = glib::markup_escape_text(name);
+    let description = format!(
+        "<interface><object class='{class}' id='it'><accessibility><property name='label'>{name}</property>\
+         </accessibility></object></interface>"
+    );
+    let builder = gtk::Builder::from_string(&description);
+    builder.object("it").expect("the description above holds one object of that class")
+}
