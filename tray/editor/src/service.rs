@@ -6,7 +6,9 @@ use std::thread;
 use async_channel::{Receiver, Sender};
 use futures_util::StreamExt;
 use sip_profiles::advice::Situation;
-use sip_profiles::names::{BUS_NAME, PROFILE_INTERFACE, ROOT_PATH, REGISTRY_INTERFACE, profile_id, profile_path};
+use sip_profiles::names::{
+    BUS_NAME, PROFILE_INTERFACE, REGISTRY_INTERFACE, ROOT_PATH, profile_id, profile_path,
+};
 use sip_profiles::proxy::{Options, ProfileProxy, Values};
 use tokio::task::JoinHandle;
 use zbus::fdo::PropertiesProxy;
@@ -110,7 +112,8 @@ impl Link {
         if let Some(connection) = &self.connection {
             return Ok(connection.clone());
         }
-        let connection = if self.session { Connection::session().await? } else { Connection::system().await? };
+        let connection =
+            if self.session { Connection::session().await? } else { Connection::system().await? };
         self.connection = Some(connection.clone());
         Ok(connection)
     }
@@ -143,11 +146,8 @@ impl Link {
 
     /// Takes the hold and tells from then on how the profile stands.
     async fn watch(&mut self, connection: &Connection, id: u32) -> zbus::Result<()> {
-        let properties = PropertiesProxy::builder(connection)
-            .destination(BUS_NAME)
-            .path(profile_path(id))
-            .build()
-            .await?;
+        let properties =
+            PropertiesProxy::builder(connection).destination(BUS_NAME).path(profile_path(id)).build().await?;
         let mut changes = properties.receive_properties_changed().await?;
         let mut owners = properties.inner().receive_owner_changed().await?;
         let profile = ProfileProxy::builder(connection).path(profile_path(id)).build().await?;
@@ -270,7 +270,8 @@ fn refusal(error: zbus::Error) -> Refusal {
         other => return Refusal { name: String::new(), message: text::unreachable(&other.to_string()) },
     };
     let word = name.rsplit('.').next().unwrap_or_default();
-    let is_absent = matches!(word, "ServiceUnknown" | "NoServer" | "NoReply" | "NameHasNoOwner" | "Disconnected");
+    let is_absent =
+        matches!(word, "ServiceUnknown" | "NoServer" | "NoReply" | "NameHasNoOwner" | "Disconnected");
     if is_absent || name.starts_with("org.freedesktop.DBus.Error.Spawn") {
         let message = text::unreachable(message.trim_end_matches('.'));
         return Refusal { name, message };

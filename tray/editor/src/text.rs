@@ -109,7 +109,8 @@ pub fn password_title(account: &str) -> String {
 }
 
 pub fn asks_for_password(server: &str, realm: &str, transport: &str) -> String {
-    let over = if transport.is_empty() { String::new() } else { format!(" over {}", transport.to_uppercase()) };
+    let over =
+        if transport.is_empty() { String::new() } else { format!(" over {}", transport.to_uppercase()) };
     match (server, realm) {
         ("", "") => String::from("The server asks for a password."),
         ("", realm) => format!("The server asks for a password for {realm:?}."),

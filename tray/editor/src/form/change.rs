@@ -99,7 +99,11 @@ fn wanted(field: Field, entry: &Entry) -> Result<Wanted, String> {
     };
     let trimmed = typed.trim();
     if trimmed.is_empty() {
-        return if field == Field::Aor { Err(String::from(text::ADDRESS_MISSING)) } else { Ok(Wanted::Unset) };
+        return if field == Field::Aor {
+            Err(String::from(text::ADDRESS_MISSING))
+        } else {
+            Ok(Wanted::Unset)
+        };
     }
     Ok(match field.kind() {
         Kind::Choice(words) if trimmed == words[0] => Wanted::Unset,

@@ -45,7 +45,8 @@ pub fn title_name(settings: &Settings) -> Option<String> {
         Some(Value::Text(text)) if !text.is_empty() => Some(text.clone()),
         _ => None,
     };
-    text("display-name").or_else(|| text("aor").map(|aor| aor.strip_prefix("sip:").unwrap_or(&aor).to_owned()))
+    text("display-name")
+        .or_else(|| text("aor").map(|aor| aor.strip_prefix("sip:").unwrap_or(&aor).to_owned()))
 }
 
 fn parse(text: &str) -> Option<Address<'_>> {

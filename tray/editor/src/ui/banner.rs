@@ -31,10 +31,8 @@ impl Banner {
         body.append(&icon);
         body.append(&spinner);
         body.append(&label);
-        let widget = gtk::Revealer::builder()
-            .child(&body)
-            .transition_type(gtk::RevealerTransitionType::None)
-            .build();
+        let widget =
+            gtk::Revealer::builder().child(&body).transition_type(gtk::RevealerTransitionType::None).build();
         Self { widget, body, icon, spinner, label }
     }
 

@@ -74,8 +74,8 @@ impl Editor {
             Editor {
                 window: adw::Window::builder()
                     .title(if id.is_some() { text::EDIT_TITLE } else { text::ADD_TITLE })
-                    .default_width(580)
-                    .default_height(560)
+                    .default_width(640)
+                    .default_height(600)
                     .build(),
                 banner: Banner::new(),
                 rows: Field::ALL.map(|field| Row::new(field, changed.clone())).into(),
@@ -245,7 +245,7 @@ impl Editor {
         self.stored.replace(settings);
         if saved {
             // What was typed stays, so that it can be corrected.
-            self.close.set_label(text::CLOSE);
+            super::set_label(&self.close, text::CLOSE);
             self.save.set_sensitive(true);
         } else {
             for row in &self.rows {
@@ -255,7 +255,7 @@ impl Editor {
             self.set_editable(!locked);
             if locked {
                 self.banner.say(Mood::Waiting, text::LOCKED);
-                self.close.set_label(text::CLOSE);
+                super::set_label(&self.close, text::CLOSE);
                 self.close.grab_focus();
             } else {
                 self.banner.hide();

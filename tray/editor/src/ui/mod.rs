@@ -46,10 +46,19 @@ fn on_keys(window: &adw::Window, keys: &str, action: impl Fn() + 'static) {
 
 /// A button whose label has a keyboard mark.
 fn button(label: &str) -> gtk::Button {
-    gtk::Button::with_mnemonic(label)
+    let button = gtk::Button::new();
+    set_label(&button, label);
+    button
 }
 
-/// A widget with a name for those who cannot see its label. The bindings offer that from GTK 4.10 on, GTK's own
+/// GTK's own way gives the keyboard mark to screen readers, too.
+fn set_label(button: &gtk::Button, label: &str) {
+    let label = gtk::Label::with_mnemonic(label);
+    label.set_mnemonic_widget(Some(button));
+    button.set_child(Some(&label));
+}
+
+/// A widget with a name for those who cannot see where it stands. The bindings offer that from GTK 4.10 on, GTK's own
 /// descriptions of windows have it.
 fn named<T: IsA<glib::Object>>(name: &str) -> T {
     let class = T::static_type().name();

@@ -82,16 +82,15 @@ fn window(question: &Question, code: Rc<Cell<u8>>) -> adw::Window {
     let ok = super::button(text::OK);
     ok.add_css_class("suggested-action");
     ok.set_sensitive(false);
-    let header = adw::HeaderBar::builder().show_end_title_buttons(false).show_start_title_buttons(false).build();
+    let header =
+        adw::HeaderBar::builder().show_end_title_buttons(false).show_start_title_buttons(false).build();
     header.pack_start(&cancel);
     header.pack_end(&ok);
 
-    let password: adw::PasswordEntryRow = super::named(&text::plain(text::PASSWORD));
-    password.set_use_underline(true);
+    let password = adw::PasswordEntryRow::builder().use_underline(true).build();
     password.set_title(text::PASSWORD);
     password.set_activates_default(true);
-    let store: gtk::CheckButton = super::named(&text::plain(text::STORE));
-    store.set_valign(gtk::Align::Center);
+    let store = gtk::CheckButton::builder().valign(gtk::Align::Center).build();
     let keep = adw::ActionRow::builder().use_underline(true).use_markup(false).build();
     keep.set_title(text::STORE);
     keep.add_prefix(&store);

@@ -31,9 +31,8 @@ impl Pem {
     pub fn new(field: Field, row: &adw::ActionRow, changed: impl Fn() + 'static) -> Rc<Self> {
         let buttons = gtk::Box::builder().spacing(6).valign(gtk::Align::Center).build();
         let button = |label: &str| {
-            let button: gtk::Button =
-                super::named(&format!("{}: {label}", text::plain(text::title(field))));
-            button.set_label(label);
+            let button: gtk::Button = super::named(&format!("{}: {label}", text::plain(text::title(field))));
+            button.set_child(Some(&gtk::Label::new(Some(label))));
             buttons.append(&button);
             button
         };
@@ -168,7 +167,9 @@ fn read(file: &gio::File) -> Result<String, String> {
     let unreadable = |error: std::io::Error| text::file_unreadable(&error.to_string());
     let path = file.path().ok_or_else(|| text::file_unreadable("it is on no disk"))?;
     let mut content = Vec::new();
-    fs::File::open(path).and_then(|file| file.take(LIMIT + 1).read_to_end(&mut content)).map_err(unreadable)?;
+    fs::File::open(path)
+        .and_then(|file| file.take(LIMIT + 1).read_to_end(&mut content))
+        .map_err(unreadable)?;
     if content.len() as u64 > LIMIT {
         return Err(String::from(text::FILE_TOO_LARGE));
     }

@@ -9,6 +9,9 @@ use super::pem::Pem;
 use crate::form::{Entry, Field, Kind, Secret};
 use crate::text;
 
+/// Of the entries: they stand in one column.
+const WIDTH: i32 = 300;
+
 /// A field in the window.
 pub struct Row {
     /// Which field.
@@ -37,36 +40,33 @@ impl Row {
         if field.kind() == Kind::Lines {
             return Self::of_lines(field, changed);
         }
-        let name = text::plain(text::title(field));
         let row = adw::ActionRow::builder().use_markup(false).use_underline(true).build();
         row.set_title(text::title(field));
         let input = match field.kind() {
             Kind::Flag => {
-                let switch: gtk::Switch = super::named(&name);
+                let switch = gtk::Switch::new();
                 switch.connect_active_notify(move |_| changed());
                 Input::Flag(switch)
             }
             Kind::Choice(words) => {
-                let list: gtk::DropDown = super::named(&name);
+                let list = gtk::DropDown::builder().build();
                 let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
                 list.set_model(Some(&names(field, &words)));
                 list.connect_selected_notify(move |_| changed());
                 Input::Choice(list, RefCell::new(words))
             }
             Kind::Password => {
-                let entry: gtk::PasswordEntry = super::named(&name);
-                entry.set_show_peek_icon(true);
-                entry.set_activates_default(true);
-                entry.set_hexpand(true);
+                let entry = gtk::PasswordEntry::builder()
+                    .show_peek_icon(true)
+                    .activates_default(true)
+                    .width_request(WIDTH)
+                    .build();
                 entry.connect_changed(move |_| changed());
                 Input::Password(entry)
             }
             Kind::Pem | Kind::SecretPem => Input::Pem(Pem::new(field, &row, changed)),
             _ => {
-                let entry: gtk::Entry = super::named(&name);
-                entry.set_activates_default(true);
-                entry.set_hexpand(true);
-                entry.set_width_chars(28);
+                let entry = gtk::Entry::builder().activates_default(true).width_request(WIDTH).build();
                 if matches!(field.kind(), Kind::Number | Kind::Interval) {
                     entry.set_input_purpose(gtk::InputPurpose::Digits);
                 }
@@ -80,6 +80,7 @@ impl Row {
         let widget = input.widget();
         widget.set_valign(gtk::Align::Center);
         if !matches!(input, Input::Pem(_)) {
+            // This also names it for screen readers.
             row.set_activatable_widget(Some(&widget));
         }
         row.add_suffix(&widget);
@@ -88,18 +89,20 @@ impl Row {
 
     fn of_lines(field: Field, changed: impl Fn() + 'static) -> Self {
         // Tab goes on to the next field: a header has none in it.
-        let view: gtk::TextView = super::named(&text::plain(text::title(field)));
-        view.set_accepts_tab(false);
-        view.set_monospace(true);
-        view.set_wrap_mode(gtk::WrapMode::Char);
-        view.set_height_request(48);
+        let view = gtk::TextView::builder()
+            .accepts_tab(false)
+            .monospace(true)
+            .wrap_mode(gtk::WrapMode::Char)
+            .height_request(48)
+            .hexpand(true)
+            .build();
         view.buffer().connect_changed(move |_| changed());
         let frame = gtk::Box::builder().css_classes(["lines"]).build();
-        view.set_hexpand(true);
         frame.append(&view);
         let label = gtk::Label::builder().xalign(0.0).use_underline(true).label(text::title(field)).build();
         label.set_mnemonic_widget(Some(&view));
-        let note = gtk::Label::builder().xalign(0.0).wrap(true).visible(false).css_classes(["subtitle"]).build();
+        let note =
+            gtk::Label::builder().xalign(0.0).wrap(true).visible(false).css_classes(["subtitle"]).build();
         let body = gtk::Box::builder()
             .orientation(gtk::Orientation::Vertical)
             .spacing(6)
