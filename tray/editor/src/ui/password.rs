@@ -87,16 +87,21 @@ fn window(question: &Question, code: Rc<Cell<u8>>) -> adw::Window {
     header.pack_start(&cancel);
     header.pack_end(&ok);
 
-    let password = adw::PasswordEntryRow::builder().use_underline(true).build();
-    password.set_title(text::PASSWORD);
-    password.set_activates_default(true);
+    // libadwaita's own row for passwords tells a screen reader neither what it is nor that it has the keyboard.
+    let password =
+        gtk::PasswordEntry::builder().show_peek_icon(true).activates_default(true).hexpand(true).build();
+    password.set_valign(gtk::Align::Center);
+    let typed = adw::ActionRow::builder().use_underline(true).use_markup(false).build();
+    typed.set_title(text::PASSWORD);
+    typed.add_suffix(&password);
+    typed.set_activatable_widget(Some(&password));
     let store = gtk::CheckButton::builder().valign(gtk::Align::Center).build();
     let keep = adw::ActionRow::builder().use_underline(true).use_markup(false).build();
     keep.set_title(text::STORE);
     keep.add_prefix(&store);
     keep.set_activatable_widget(Some(&store));
     let group = adw::PreferencesGroup::new();
-    group.add(&password);
+    group.add(&typed);
     group.add(&keep);
 
     let body = gtk::Box::builder()
@@ -117,12 +122,13 @@ fn window(question: &Question, code: Rc<Cell<u8>>) -> adw::Window {
     window.set_content(Some(&content));
     window.set_default_widget(Some(&ok));
 
-    let (closing, typed) = (window.clone(), ok.clone());
+    let closing = window.clone();
     cancel.connect_clicked(move |_| closing.close());
     let closing = window.clone();
     super::on_keys(&window, "Escape", move || closing.close());
     // An empty password is hardly ever meant, and Enter is quickly pressed.
-    password.connect_changed(move |row| typed.set_sensitive(!row.text().is_empty()));
+    let answers = ok.clone();
+    password.connect_changed(move |entry| answers.set_sensitive(!entry.text().is_empty()));
     let (closing, given) = (window.clone(), password.clone());
     ok.connect_clicked(move |_| {
         let text = answer(&given.text(), store.is_active());

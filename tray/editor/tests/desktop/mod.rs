@@ -31,7 +31,8 @@ impl Desktop {
         let display = format!(":{display}");
         let mut desktop = Desktop { directory, display, address: String::new(), children: vec![xvfb] };
         let mut bus = desktop.command("dbus-daemon");
-        let (bus, address) = speaker(bus.args(["--session", "--nofork", "--print-address"]));
+        let (bus, address) =
+            speaker(bus.args(["--session", "--nofork", "--print-address"]).stderr(Stdio::null()));
         desktop.address = address;
         desktop.children.push(bus);
         desktop
