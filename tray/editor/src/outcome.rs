@@ -42,7 +42,7 @@ pub fn progress(situation: &Situation) -> Progress {
         ("registering" | "unregistering", _) => say(Mood::Busy, advice(situation)),
         ("unregistered", "error") => {
             let field = to_correct(&situation.error);
-            let sentence = format!("{problem} {}", text::remedy(field));
+            let sentence = format!("{problem} {}", text::CORRECT_IT);
             Progress { mood: Mood::Bad, sentence, field }
         }
         ("unregistered", "") => say(Mood::Waiting, String::from(text::SAVED)),

@@ -32,6 +32,7 @@ pub const FILE_TOO_LARGE: &str = "The file is too large for this.";
 pub const LOADING: &str = "Asking the service…";
 pub const SAVING: &str = "Saving…";
 pub const REGISTERED: &str = "Registered. The account is saved; you may close this window.";
+pub const CORRECT_IT: &str = "Correct it here, and save again.";
 pub const SAVED: &str = "The account is saved. It is not registered now.";
 pub const WAITING_FOR_SECRET: &str =
     "Waiting for a password: answer the question of your desktop, or type it here and save.";
@@ -116,16 +117,6 @@ pub fn asks_for_password(server: &str, realm: &str, transport: &str) -> String {
         ("", realm) => format!("The server asks for a password for {realm:?}."),
         (server, "") => format!("{server} asks for a password{over}."),
         (server, realm) => format!("{server} asks for a password for {realm:?}{over}."),
-    }
-}
-
-/// What to do about a final error, beside its own sentence.
-pub fn remedy(field: Option<Field>) -> &'static str {
-    match field {
-        Some(Field::Password) => "Correct the password or the user name, and save again.",
-        Some(Field::Aor) => "Compare the address with what the provider gave you, and save again.",
-        Some(Field::Expires) => "Type a longer time, and save again.",
-        _ => "Correct what is wrong, and save again.",
     }
 }
 

@@ -4,7 +4,7 @@ mod desktop;
 
 use std::collections::{BTreeMap, HashMap};
 
-use desktop::Desktop;
+use desktop::{Desktop, Running};
 use sip_profiles::proxy::{ProfileProxy, RegistryProxy};
 use sip_profiles_tests::registrar::{Behaviour, Registrar};
 use zbus::{Connection, Variant};
@@ -64,6 +64,17 @@ fn escape_and_sigterm_answer_nothing() {
     }
 }
 
+#[test]
+fn the_keyboard_is_taken_only_after_a_click() {
+    let desktop = Desktop::start();
+    let _unasked = desktop.editor(&["password"], "display-name=Unasked\n\n");
+    assert_eq!(desktop.user_time("Password for Unasked").as_deref(), Some("0"));
+    let mut clicked = desktop.editor_command(&["password"]);
+    clicked.env("XDG_ACTIVATION_TOKEN", "applet-1_TIME4321");
+    let _clicked = Running::start(clicked, "display-name=Clicked\n\n");
+    assert_eq!(desktop.user_time("Password for Clicked").as_deref(), Some("4321"));
+}
+
 async fn profile(connection: &Connection, id: u32) -> ProfileProxy<'static> {
     let path = sip_profiles::names::profile_path(id);
     ProfileProxy::builder(connection).path(path).build().await.expect("the path is one")
@@ -119,7 +130,7 @@ async fn a_refused_password_is_corrected_in_place() {
         hands.press(&["alt+p"]);
         hands.types("wrong");
         hands.press(&["Return"]);
-        hands.sees(&["Correct the password or the user name"]);
+        hands.sees(&["refuses the password of alice", "Correct it here"]);
         hands.sees(&["password text | Password", "focused"]);
         hands.press(&["ctrl+a"]);
         hands.types("wonderland");

@@ -23,6 +23,7 @@ pub fn run(session: bool, id: Option<u32>) -> ExitCode {
         eprintln!("sip-profiles-editor: {error}");
         ExitCode::FAILURE
     };
+    let click = super::click();
     if let Err(error) = super::start() {
         return failed(&error);
     }
@@ -32,6 +33,9 @@ pub fn run(session: bool, id: Option<u32>) -> ExitCode {
     };
     let main_loop = glib::MainLoop::new(None, false);
     let editor = Editor::new(id, requests);
+    if let Some(token) = click {
+        editor.window.set_startup_id(&token);
+    }
     let ends = main_loop.clone();
     editor.window.connect_close_request(move |_| {
         ends.quit();

@@ -6,12 +6,20 @@ pub mod password;
 mod pem;
 mod rows;
 
+use std::env;
+
 use gtk::prelude::*;
 use gtk::{gdk, glib};
 
 /// The name that desktops know the windows by.
 const APP_ID: &str = "org.sipprofiles.Editor";
 const STYLE: &str = include_str!("style.css");
+
+/// The click that we were started for, as the desktop names it. GTK takes it out of the environment when it starts.
+fn click() -> Option<String> {
+    let read = |name| env::var(name).ok().filter(|token| !token.is_empty());
+    read("XDG_ACTIVATION_TOKEN").or_else(|| read("DESKTOP_STARTUP_ID"))
+}
 
 /// Starts the toolkit.
 fn start() -> Result<(), glib::BoolError> {

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::io::Write;
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::{env, io, thread};
+use std::{io, thread};
 
 use adw::prelude::*;
 use gtk::glib;
@@ -21,10 +21,7 @@ pub fn run() -> ExitCode {
     if let Err(error) = end_on_sigterm() {
         return failed(&error);
     }
-    // GTK takes them out of the environment.
-    let was_asked = ["XDG_ACTIVATION_TOKEN", "DESKTOP_STARTUP_ID"]
-        .iter()
-        .any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()));
+    let click = super::click();
     let question = match Question::read(io::stdin()) {
         Ok(question) => question,
         Err(error) => return failed(&error),
@@ -40,8 +37,9 @@ pub fn run() -> ExitCode {
         ends.quit();
         glib::Propagation::Proceed
     });
-    if !was_asked {
-        stay_behind(&window);
+    match click {
+        Some(token) => window.set_startup_id(&token),
+        None => stay_behind(&window),
     }
     window.present();
     main_loop.run();

@@ -85,20 +85,37 @@ impl Desktop {
         command
     }
 
+    /// The editor's program.
+    pub fn editor_command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command(env!("CARGO_BIN_EXE_sip-profiles-editor"));
+        command.args(arguments);
+        command
+    }
+
     /// Starts the editor's program with that on its standard input.
     pub fn editor(&self, arguments: &[&str], input: &str) -> Running {
-        let mut command = self.command(env!("CARGO_BIN_EXE_sip-profiles-editor"));
-        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("it is built");
-        child.stdin.take().expect("it is piped").write_all(input.as_bytes()).expect("it reads");
-        Running { child: Some(child) }
+        Running::start(self.editor_command(arguments), input)
+    }
+
+    /// When somebody last used the window of that title, as window managers are told; 0 = it wants no keyboard.
+    pub fn user_time(&self, title: &str) -> Option<String> {
+        let window = self.window(title);
+        let mut command = self.command("xprop");
+        let output =
+            command.args(["-id", &window, "_NET_WM_USER_TIME"]).output().expect("xprop is installed");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.split_once(" = ").map(|(_, time)| time.trim().to_owned())
+    }
+
+    fn window(&self, title: &str) -> String {
+        let found = self.xdotool(&["search", "--sync", "--onlyvisible", "--name", title]);
+        found.lines().next().unwrap_or_default().to_owned()
     }
 
     /// Waits for a window of that title and gives it the keyboard; there is no window manager to do so.
     pub fn enter(&self, title: &str) {
-        let found = self.xdotool(&["search", "--sync", "--onlyvisible", "--name", title]);
-        let window = found.lines().next().unwrap_or_default();
-        self.xdotool(&["windowfocus", "--sync", window]);
+        let window = self.window(title);
+        self.xdotool(&["windowfocus", "--sync", &window]);
     }
 
     /// Types.
@@ -169,6 +186,14 @@ pub struct Running {
 }
 
 impl Running {
+    /// Starts it with that on its standard input.
+    pub fn start(mut command: Command, input: &str) -> Running {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("it is built");
+        child.stdin.take().expect("it is piped").write_all(input.as_bytes()).expect("it reads");
+        Running { child: Some(child) }
+    }
+
     /// Ends it as the applet does.
     pub fn terminate(&self) {
         kill_process(self.pid(), Signal::TERM).expect("it runs");
