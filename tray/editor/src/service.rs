@@ -86,16 +86,19 @@ pub fn start(session: bool) -> std::io::Result<(Sender<Request>, Receiver<Event>
 }
 
 async fn run(session: bool, requests: Receiver<Request>, events: Sender<Event>) {
-    let mut link = Link { session, connection: None, watch: None, events: events.clone() };
+    let mut link = Link { session, connection: None, watch: None, events };
     while let Ok(request) = requests.recv().await {
         let outcome = match request {
             Request::Load(id) => link.load(id, false).await,
             Request::Save { id, change } => link.save(id, &change).await,
         };
-        if let Err(error) = outcome
-            && events.send(Event::Refused(refusal(error))).await.is_err()
-        {
-            return;
+        if let Err(error) = outcome {
+            let refusal = refusal(error);
+            if refusal.name.is_empty() {
+                // The bus itself failed: the next request tries a new connection.
+                link.connection = None;
+            }
+            link.tell(Event::Refused(refusal)).await;
         }
     }
 }

@@ -37,9 +37,11 @@ impl Pem {
             button
         };
         let (load, paste, clear) = (button(text::LOAD_FILE), button(text::PASTE), button(text::CLEAR));
+        let is_secret = field.kind() == Kind::SecretPem;
+        let empty = if is_secret { Entry::Kept } else { Entry::Text(String::new()) };
         let pem = Rc::new(Self {
-            entry: RefCell::new(Entry::Text(String::new())),
-            is_secret: field.kind() == Kind::SecretPem,
+            entry: RefCell::new(empty),
+            is_secret,
             is_kept: Cell::new(false),
             row: row.downgrade(),
             clear: clear.clone(),
