@@ -3,6 +3,7 @@
 mod desktop;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use desktop::{Desktop, Running};
 use sip_profiles::proxy::{ProfileProxy, RegistryProxy};
@@ -92,7 +93,7 @@ async fn an_account_is_added_with_its_address_alone() {
     let open = Behaviour { passwords: BTreeMap::new(), ..Behaviour::default() };
     let registrar = Registrar::start(open).await;
     let (desktop, _connection) = Desktop::with_service().await;
-    let desktop = std::sync::Arc::new(desktop);
+    let desktop = Arc::new(desktop);
     let editor = desktop.editor(&["--session", "add"], "");
     let address = format!("alice@{}", registrar.address());
     let aor = format!("sip:{address}");
@@ -119,7 +120,7 @@ async fn an_account_is_added_with_its_address_alone() {
 async fn a_refused_password_is_corrected_in_place() {
     let registrar = Registrar::start(Behaviour::default()).await;
     let (desktop, connection) = Desktop::with_service().await;
-    let desktop = std::sync::Arc::new(desktop);
+    let desktop = Arc::new(desktop);
     let _editor = desktop.editor(&["--session", "add"], "");
     let address = format!("alice@{}", registrar.address());
     let aor = format!("sip:{address}");
@@ -157,7 +158,7 @@ async fn an_error_is_shown_at_its_field_and_the_rest_stays() {
     )
     .await;
     let _editor = desktop.editor(&["--session", "edit", &sip_profiles::names::profile_path(id)], "");
-    let desktop = std::sync::Arc::new(desktop);
+    let desktop = Arc::new(desktop);
     let hands = desktop.clone();
     by_hand(move || {
         hands.enter("Edit alice@127.0.0.1:9");
@@ -178,6 +179,39 @@ async fn an_error_is_shown_at_its_field_and_the_rest_stays() {
     assert_eq!(*settings["x-colour"], Variant::from("blue"));
     assert_eq!(*settings["has-password"], Variant::from(true));
     assert_eq!(*settings["aor"], Variant::from("sip:alice@127.0.0.1:9"));
+}
+
+#[tokio::test]
+async fn advanced_settings_are_reached_sent_and_blamed() {
+    let (desktop, connection) = Desktop::with_service().await;
+    let settings = [("aor", Variant::from("sip:alice@127.0.0.1:9")), ("expires", Variant::from(600u32))];
+    let id = create(&connection, &settings).await;
+    let _editor = desktop.editor(&["--session", "edit", &id.to_string()], "");
+    let desktop = Arc::new(desktop);
+    let hands = desktop.clone();
+    by_hand(move || {
+        hands.enter("Edit alice@127.0.0.1:9");
+        hands.press(&["alt+v"]);
+        hands.press_until(&["alt+d"], &["text | DSCP mark", "focused"]);
+        hands.types("99");
+        hands.press(&["alt+e", "ctrl+a", "BackSpace", "alt+h"]);
+        hands.sees(&["text | Additional headers", "focused"]);
+        // Enter is a new line here.
+        hands.types("X-A: 1");
+        hands.press(&["Return"]);
+        hands.types("X-B: 2");
+        hands.press(&["ctrl+Return"]);
+        hands.sees(&["text | DSCP mark", "63", "focused"]);
+        hands.press(&["ctrl+a"]);
+        hands.types("46");
+        hands.press(&["Return"]);
+        hands.sees(&["push button | Close"]);
+    })
+    .await;
+    let settings = profile(&connection, id).await.get_settings().await.unwrap();
+    assert_eq!(*settings["dscp"], Variant::from(46u32));
+    assert_eq!(*settings["headers"], Variant::from(vec!["X-A: 1", "X-B: 2"]));
+    assert!(!settings.contains_key("expires"), "emptied: back to the default");
 }
 
 #[tokio::test]

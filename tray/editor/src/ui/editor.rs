@@ -128,7 +128,7 @@ impl Editor {
         let window = self.window.clone();
         self.close.connect_clicked(move |_| window.close());
         let window = self.window.clone();
-        super::on_keys(&self.window, "Escape", move || window.close());
+        super::on_keys(&self.window, "Escape", gtk::PropagationPhase::Bubble, move || window.close());
         let weak = Rc::downgrade(self);
         let save = move || {
             if let Some(editor) = weak.upgrade().filter(|editor| editor.save.is_sensitive()) {
@@ -138,7 +138,7 @@ impl Editor {
         let by_key = save.clone();
         self.save.connect_clicked(move |_| save());
         // Enter is a new line in the fields of several lines.
-        super::on_keys(&self.window, "<Control>s|<Control>Return", by_key);
+        super::on_keys(&self.window, "<Control>s|<Control>Return", gtk::PropagationPhase::Capture, by_key);
     }
 
     fn begin(&self) {

@@ -40,10 +40,10 @@ fn start() -> Result<(), glib::BoolError> {
     Ok(())
 }
 
-/// `keys`, as GTK writes them, do `action`.
-fn on_keys(window: &adw::Window, keys: &str, action: impl Fn() + 'static) {
+/// `keys`, as GTK writes them, do `action`, before or after the widget that has the keyboard has its turn.
+fn on_keys(window: &adw::Window, keys: &str, phase: gtk::PropagationPhase, action: impl Fn() + 'static) {
     let shortcuts = gtk::ShortcutController::new();
-    shortcuts.set_scope(gtk::ShortcutScope::Managed);
+    shortcuts.set_propagation_phase(phase);
     let action = gtk::CallbackAction::new(move |_, _| {
         action();
         glib::Propagation::Stop

@@ -123,7 +123,7 @@ fn window(question: &Question, code: Rc<Cell<u8>>) -> adw::Window {
     let closing = window.clone();
     cancel.connect_clicked(move |_| closing.close());
     let closing = window.clone();
-    super::on_keys(&window, "Escape", move || closing.close());
+    super::on_keys(&window, "Escape", gtk::PropagationPhase::Bubble, move || closing.close());
     // An empty password is hardly ever meant, and Enter is quickly pressed.
     let answers = ok.clone();
     password.connect_changed(move |entry| answers.set_sensitive(!entry.text().is_empty()));

@@ -150,8 +150,16 @@ impl Desktop {
 
     /// Waits until a screen reader finds a line with all of `parts`.
     pub fn sees(&self, parts: &[&str]) {
+        self.press_until(&[], parts);
+    }
+
+    /// The same, pressing `keys` each time: for what is on its way into view, and takes no keys until it is there.
+    pub fn press_until(&self, keys: &[&str], parts: &[&str]) {
         let until = Instant::now() + PATIENCE;
         loop {
+            if !keys.is_empty() {
+                self.press(keys);
+            }
             let tree = self.tree();
             if tree.lines().any(|line| parts.iter().all(|part| line.contains(part))) {
                 return;
