@@ -8,14 +8,14 @@ SYSTEMD = $(DESTDIR)/usr/lib/systemd/system
 RELEASE = target/release
 DENY = target/tools/bin/cargo-deny
 
-.PHONY: all demo test lint deny figures build install packages
+.PHONY: all demo test lint deny figures build editor install install-editor packages
 
 all: build
 
 # Shows the service at work on a private bus; `make demo AOR=alice@example.org REGISTRAR=sip.example.org` with a
 # real account (asks for the password).
 demo: packages
-	cargo build --workspace
+	cargo build
 	@AOR="$(AOR)" REGISTRAR="$(REGISTRAR)" bash tests/demo.sh
 
 # Everything that must hold before a change lands.
@@ -38,12 +38,16 @@ $(DENY):
 
 # Prints what it costs and what it survives.
 figures: packages
-	cargo build --workspace --release
+	cargo build --release
 	$(RELEASE)/sip-profiles-figures
 	$(RELEASE)/sip-profiles-outages
 
+# Without the editor: that needs GTK 4.8 and libadwaita 1.2 (Debian: libgtk-4-dev, libadwaita-1-dev).
 build:
-	cargo build --workspace --release
+	cargo build --release
+
+editor:
+	cargo build --release --package sip-profiles-editor
 
 packages:
 	@bash tests/packages.sh
@@ -63,3 +67,7 @@ install: build
 	$(RELEASE)/sip-profiles completions bash > $(SHARE)/bash-completion/completions/sip-profiles
 	$(RELEASE)/sip-profiles completions zsh > $(SHARE)/zsh/vendor-completions/_sip-profiles
 	$(RELEASE)/sip-profiles completions fish > $(SHARE)/fish/vendor_completions.d/sip-profiles.fish
+
+install-editor: editor
+	install -D -m 755 $(RELEASE)/sip-profiles-editor $(DESTDIR)$(BINDIR)/sip-profiles-editor
+	install -D -m 644 -t $(SHARE)/applications tray/editor/install/org.sipprofiles.Editor.desktop
