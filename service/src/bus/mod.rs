@@ -4,6 +4,7 @@
 //! that it cannot keep: what exists depends on who asks (Introspect and ObjectManager included), calls of one
 //! client are handled in their order, and a reply leaves before the signals that its call caused.
 
+pub mod agents;
 mod clients;
 pub mod daemon;
 mod fault;
@@ -25,9 +26,11 @@ pub use wall::Wall;
 use zbus::message::{Flags, Message, Type};
 use zbus::{Connection, MessageStream};
 
+use crate::registration::SecretQuestion;
 use crate::registry::call::{Answer, Caller, Name, Ticket};
 use crate::registry::effect::{Audience, Signal};
 use crate::registry::{Command, Registry};
+use crate::settings::Settings;
 
 /// Our side of the message bus.
 pub struct Bus {
@@ -35,6 +38,7 @@ pub struct Bus {
     stream: MessageStream,
     clients: Clients<Message>,
     identities: (mpsc::Sender<Identity>, mpsc::Receiver<Identity>),
+    answers: (mpsc::Sender<agents::Answered>, mpsc::Receiver<agents::Answered>),
     owed: HashMap<Ticket, Owed>,
     last_ticket: Ticket,
     outbox: Vec<Message>,
@@ -59,6 +63,8 @@ pub enum Arrived {
     Message(Message),
     /// Who a name is.
     Identity(Identity),
+    /// What a secret agent says.
+    Answered(agents::Answered),
     /// The connection has ended.
     Closed,
 }
@@ -69,6 +75,8 @@ pub enum Incoming {
     Call(Caller, Message),
     /// A bus name went.
     Gone(Name),
+    /// A secret agent has answered.
+    Answered(agents::Answered),
 }
 
 impl Bus {
@@ -81,6 +89,7 @@ impl Bus {
             stream,
             clients: Clients::default(),
             identities: mpsc::channel(64),
+            answers: mpsc::channel(16),
             owed: HashMap::new(),
             last_ticket: 0,
             outbox: Vec::new(),
@@ -116,6 +125,7 @@ impl Bus {
                 None => Arrived::Closed,
             },
             Some(identity) = self.identities.1.recv() => Arrived::Identity(identity),
+            Some(answered) = self.answers.1.recv() => Arrived::Answered(answered),
         }
     }
 
@@ -139,6 +149,7 @@ impl Bus {
                     }
                 }
             }
+            Arrived::Answered(answered) => VecDeque::from([Incoming::Answered(answered)]),
             Arrived::Closed => VecDeque::new(),
         }
     }
@@ -259,6 +270,11 @@ impl Bus {
                 Err(error) => warn!("a signal could not be written: {error}"),
             }
         }
+    }
+
+    /// Asks a secret agent; its answer arrives as [`Incoming::Answered`].
+    pub fn ask(&self, at: agents::At, number: u64, profile: u32, about: (&Settings, &SecretQuestion)) {
+        agents::ask(&self.connection, at, number, profile, about, self.answers.0.clone());
     }
 
     fn refuse(&mut self, call: &Message, fault: &Fault) {

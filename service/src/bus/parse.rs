@@ -183,9 +183,10 @@ fn registry_call(member: &str, message: &Message) -> Option<Result<Call, Fault>>
             Call::SetDefaultProfile(names::profile_id(path.as_str()), Options(values(options)))
         }),
         "GetTemplate" => arguments.parse::<String>("s", Call::GetTemplate),
-        "RegisterSecretAgent" => arguments.parse::<(OwnedObjectPath, Settings)>("oa{sv}", |(_, options)| {
-            Call::RegisterSecretAgent(Options(values(options)))
-        }),
+        "RegisterSecretAgent" => arguments
+            .parse::<(OwnedObjectPath, Settings)>("oa{sv}", |(path, options)| {
+                Call::RegisterSecretAgent(path.to_string(), Options(values(options)))
+            }),
         "UnregisterSecretAgent" => arguments.options(Call::UnregisterSecretAgent),
         "Leave" => arguments.options(Call::Leave),
         _ => return None,

@@ -43,6 +43,13 @@ enum Line {
         profile: u32,
         token: String,
     },
+    Agent {
+        name: String,
+        path: String,
+    },
+    AgentGone {
+        name: String,
+    },
     Memory {
         profile: u32,
         memory: Box<ProfileMemory>,
@@ -59,6 +66,8 @@ pub struct Standing {
     pub sessions: BTreeMap<String, u32>,
     /// Holds: bus name, profile, token.
     pub holds: BTreeSet<(String, u32, String)>,
+    /// Secret agents: bus name and object path, oldest first.
+    pub agents: Vec<(String, String)>,
     /// What is known of the profiles' registrations.
     pub memories: BTreeMap<u32, ProfileMemory>,
 }
@@ -71,6 +80,11 @@ impl Standing {
             Line::SessionGone { name } => drop(self.sessions.remove(&name)),
             Line::Hold { name, profile, token } => drop(self.holds.insert((name, profile, token))),
             Line::HoldGone { name, profile, token } => drop(self.holds.remove(&(name, profile, token))),
+            Line::Agent { name, path } => {
+                self.agents.retain(|(other, _)| *other != name);
+                self.agents.push((name, path));
+            }
+            Line::AgentGone { name } => self.agents.retain(|(other, _)| *other != name),
             Line::Memory { profile, memory } => drop(self.memories.insert(profile, *memory)),
             Line::MemoryGone { profile } => drop(self.memories.remove(&profile)),
         }
@@ -84,15 +98,17 @@ impl Standing {
             profile: *profile,
             token: token.clone(),
         });
+        let agents =
+            self.agents.iter().map(|(name, path)| Line::Agent { name: name.clone(), path: path.clone() });
         let memories = self
             .memories
             .iter()
             .map(|(profile, memory)| Line::Memory { profile: *profile, memory: Box::new(memory.clone()) });
-        sessions.chain(holds).chain(memories)
+        sessions.chain(holds).chain(agents).chain(memories)
     }
 
     fn len(&self) -> usize {
-        self.sessions.len() + self.holds.len() + self.memories.len()
+        self.sessions.len() + self.holds.len() + self.agents.len() + self.memories.len()
     }
 }
 
@@ -103,6 +119,8 @@ impl From<&Note> for Line {
             Note::SessionGone(name) => Line::SessionGone { name: name.to_string() },
             Note::HoldAdded(name, profile, token) => Line::Hold { name: name.to_string(), profile, token },
             Note::HoldGone(name, profile, token) => Line::HoldGone { name: name.to_string(), profile, token },
+            Note::AgentAdded(name, path) => Line::Agent { name: name.to_string(), path },
+            Note::AgentGone(name) => Line::AgentGone { name: name.to_string() },
             Note::Memory(profile, memory) => Line::Memory { profile, memory },
             Note::MemoryGone(profile) => Line::MemoryGone { profile },
         }
@@ -159,11 +177,12 @@ impl Journal {
         Ok(())
     }
 
-    /// Forgets sessions, and their holds, that `lives` says are gone: they went while nobody was listening.
+    /// Forgets sessions, with their holds and agents, that `lives` says are gone: they went while nobody was listening.
     pub fn forget_dead(&mut self, lives: impl Fn(&str) -> bool) -> Result<(), JournalError> {
         self.standing.sessions.retain(|name, _| lives(name));
         let sessions = &self.standing.sessions;
         self.standing.holds.retain(|(name, ..)| sessions.contains_key(name));
+        self.standing.agents.retain(|(name, _)| sessions.contains_key(name));
         self.write_anew()
     }
 
@@ -214,6 +233,7 @@ fn replay(text: &[u8], boot: &str, bus: &str) -> Standing {
     if !same_bus {
         standing.sessions.clear();
         standing.holds.clear();
+        standing.agents.clear();
     }
     standing
 }

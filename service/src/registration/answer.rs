@@ -236,7 +236,7 @@ impl Registration {
         self.stop_with(error_saying(kind, response, message, stage, turn.now), turn);
     }
 
-    fn stop_with(&mut self, error: LastError, turn: &mut Turn<'_>) {
+    pub(super) fn stop_with(&mut self, error: LastError, turn: &mut Turn<'_>) {
         let has_newer_settings = self.queued.is_some();
         self.rest(turn);
         if !self.wanted {

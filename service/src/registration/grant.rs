@@ -15,6 +15,7 @@ impl Registration {
     /// `rewritten`: this answer showed that the server sees us elsewhere than its Contact says.
     pub(super) fn granted(&mut self, response: &Response, rewritten: bool, turn: &mut Turn<'_>) {
         self.note_success(response);
+        self.keep_secret(turn);
         let contacts = response.list("Contact");
         let contacts: Vec<_> = contacts.iter().filter_map(|value| NameAddr::parse(value)).collect();
         let expires_header = response.first("Expires");

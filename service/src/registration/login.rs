@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use super::attempt::Purpose;
 use super::challenge::{self, Challenge};
-use super::error::error_saying;
 use super::headers::clean;
 use super::machine::{Registration, Turn};
-use super::{ErrorKind, Reason, Response, Stage, Target};
-use crate::settings::{SecretStorage, Settings};
+use super::{ErrorKind, Response, Stage, Target};
+use crate::settings::Settings;
 
 /// Rounds of authentication that are no refusal, in one attempt.
 const STALE_ROUNDS: u32 = 3;
@@ -66,11 +65,12 @@ impl Registration {
     pub(super) fn challenged(&mut self, response: &Response, turn: &mut Turn<'_>) {
         let Some(attempt) = &mut self.attempt else { return };
         let settings = attempt.settings.clone();
+        let has_password = settings.password.is_some() || self.asking.lent().is_some();
         match attempt.purpose {
             Purpose::Register => {}
             // Any other final answer ends a farewell, and one more challenge is one (E12).
             Purpose::Deregister | Purpose::RemoveStray(_) => {
-                if std::mem::replace(&mut attempt.farewell_challenged, true) || settings.password.is_none() {
+                if std::mem::replace(&mut attempt.farewell_challenged, true) || !has_password {
                     return self.farewell_done(turn);
                 }
             }
@@ -81,28 +81,28 @@ impl Registration {
         let (ours, others): (Vec<_>, Vec<_>) = challenges
             .into_iter()
             .partition(|one| settings.realm.as_ref().is_none_or(|only| *only == one.realm));
-        let refused = match (ours.is_empty(), others.first()) {
-            (true, None) => {
+        match (ours.first(), others.first()) {
+            (None, None) => {
                 let message = "asks for a password in a way that is not understood; \
                                check registrar, or tell the provider";
-                return self.login_failed(turn, |machine, turn| {
+                self.login_failed(turn, |machine, turn| {
                     machine.final_error_saying(ErrorKind::Protocol, response, message, Stage::Auth, turn);
                 });
             }
-            (true, Some(other)) => Some(Some(other.realm.clone())),
-            (false, _) if settings.password.is_none() => Some(None),
-            (false, _) => None,
-        };
-        match refused {
-            Some(realm) => self.login_failed(turn, |machine, turn| {
-                machine.no_secret(response, realm.as_deref(), turn);
-            }),
-            None => self.log_in(ours, proxy, response, turn),
+            (None, Some(other)) => {
+                self.login_failed(turn, |machine, turn| machine.other_realm(response, &other.realm, turn));
+            }
+            (Some(first), _) if !has_password => {
+                let realm = first.realm.clone();
+                self.login_failed(turn, |machine, turn| machine.no_secret(response, realm, turn));
+            }
+            (Some(_), _) => self.log_in(ours, proxy, response, turn),
         }
     }
 
     /// Answers the challenges, unless they tell that the password is wrong.
     fn log_in(&mut self, challenges: Vec<Challenge>, proxy: bool, response: &Response, turn: &mut Turn<'_>) {
+        let realm = challenges.first().map(|challenge| challenge.realm.clone()).unwrap_or_default();
         let (mut again, mut old) = (false, false);
         for challenge in challenges {
             match self.verdict(&challenge, proxy) {
@@ -114,7 +114,9 @@ impl Registration {
             self.take_challenge(challenge, proxy, &response.server);
         }
         if !again {
-            return self.login_failed(turn, |machine, turn| machine.password_refused(response, turn));
+            return self.login_failed(turn, |machine, turn| {
+                machine.password_refused(response, &realm, turn);
+            });
         }
         if let Some(attempt) = self.attempt.as_mut().filter(|_| old) {
             attempt.stale_rounds += 1;
@@ -162,31 +164,15 @@ impl Registration {
         }
     }
 
-    fn password_refused(&mut self, response: &Response, turn: &mut Turn<'_>) {
+    fn password_refused(&mut self, response: &Response, realm: &str, turn: &mut Turn<'_>) {
+        if self.lent_refused(response, realm, turn) {
+            return;
+        }
         self.refused = Some((turn.now, self.settings.digest()));
         self.logins.clear();
         let user = self.attempt.as_ref().map_or_else(String::new, |attempt| attempt.settings.auth_user());
         let message =
             format!("refuses the password of {}; set the right password or auth-user", clean(&user));
         self.final_error_saying(ErrorKind::Unauthorized, response, &message, Stage::Auth, turn);
-    }
-
-    /// E11: no password for what is asked.
-    fn no_secret(&mut self, response: &Response, other_realm: Option<&str>, turn: &mut Turn<'_>) {
-        self.needs_secret = true;
-        let message = match other_realm {
-            Some(realm) => format!(
-                "asks for a password for the realm \"{}\"; the setting realm allows another one only",
-                clean(realm)
-            ),
-            None => String::from("asks for a password, and none is set; set the password"),
-        };
-        if self.settings.secret_storage() == SecretStorage::Agent && other_realm.is_none() {
-            let error = error_saying(ErrorKind::NoSecret, response, &message, Stage::Secret, turn.now);
-            let attempted = self.attempt.as_ref().map(|attempt| attempt.settings.clone());
-            self.wait_for(Reason::Secret, None, error, turn);
-            return self.apply_queued(turn, attempted.unwrap_or_else(|| self.settings.clone()));
-        }
-        self.final_error_saying(ErrorKind::NoSecret, response, &message, Stage::Secret, turn);
     }
 }

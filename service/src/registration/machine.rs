@@ -7,6 +7,7 @@ use rand::Rng;
 use super::attempt::{Attempt, Purpose};
 use super::login::Login;
 use super::memory::{BindingMemory, Learnt, Memory};
+use super::secret::Asking;
 use super::{
     Binding, ErrorKind, Identity, Input, KeepAlive, LastError, Output, Reason, State, Status, Target,
     random_word,
@@ -37,6 +38,7 @@ pub struct Registration {
     pub(super) last_error: Option<LastError>,
     pub(super) stopped: bool,
     pub(super) needs_secret: bool,
+    pub(super) asking: Asking,
     /// When its attempts from `unregistered` began (E10).
     pub(super) starts: Vec<Moment>,
     pub(super) refused: Option<(Moment, String)>,
@@ -143,6 +145,7 @@ impl Registration {
             last_error: None,
             stopped: false,
             needs_secret: false,
+            asking: Asking::default(),
             starts: Vec::new(),
             refused: None,
             refresh_asked: None,
@@ -224,6 +227,8 @@ impl Registration {
                 self.network_changed(source_changed, reachable, &mut turn);
             }
             Input::Resumed { reachable } => self.resumed(reachable, &mut turn),
+            Input::Agents(there) => self.agents(there, &mut turn),
+            Input::Secret(answer) => self.answered_secret(answer, &mut turn),
             Input::ClockSet => self.clock_set(&mut turn),
             Input::Tick => self.tick(&mut turn),
         }
@@ -338,6 +343,7 @@ impl Registration {
         self.attempt = None;
         self.standing = None;
         self.network_news = false;
+        self.forget_secret(turn);
         self.close_flow(turn);
         let moved = std::mem::take(&mut self.moving);
         if self.queued.take() == Some(Change::Move) || moved {

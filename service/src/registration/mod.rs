@@ -17,19 +17,21 @@ mod machine;
 mod memory;
 mod message;
 mod request;
+mod secret;
 mod timing;
 mod wish;
 
 pub use machine::Registration;
 pub use memory::Memory;
 pub use message::{Failure, Hop, Request, Response, Stage, Target, Transport};
+pub use secret::{SecretAnswer, SecretQuestion};
 
 use std::sync::Arc;
 
 use rand::RngExt as _;
 
 use crate::moment::Moment;
-use crate::settings::{Change, Settings};
+use crate::settings::{Change, Secret, Settings};
 
 /// What the machine is told.
 #[derive(Clone, Debug)]
@@ -83,6 +85,10 @@ pub enum Input {
         /// A route to the server exists now.
         reachable: bool,
     },
+    /// Whether somebody is there who answers questions for this profile's password (E11).
+    Agents(bool),
+    /// The answer to [`Output::AskSecret`].
+    Secret(SecretAnswer),
     /// The wall clock was set (E6: certificates may be valid now).
     ClockSet,
     /// [`Registration::wakeup`] has come.
@@ -117,6 +123,12 @@ pub enum Output {
     /// A final error (E2): the registry drops every hold, stops AutoRegister and signals ErrorOccurred.
     /// The machine is `unregistered` with reason `error` already.
     Stopped,
+    /// Ask a person for the password; answer with [`Input::Secret`]. Only where [`Input::Agents`] said so.
+    AskSecret(SecretQuestion),
+    /// Nobody wants the answer any more.
+    ForgetSecret,
+    /// A person's password has worked: store it with the settings, as the person wanted.
+    KeepSecret(Secret),
     /// Keep the flow of a registered profile alive as told; `None` stops it. Sent on every change.
     KeepAlive(Option<KeepAlive>),
 }

@@ -76,7 +76,7 @@ impl Registration {
 
     /// Credentials for every challenge so far, each nonce counted up (RFC 7616 §3.4).
     fn authorize(&mut self, settings: &Settings, uri: &str, turn: &mut Turn<'_>) -> Vec<(String, String)> {
-        let Some(password) = &settings.password else {
+        let Some(password) = settings.password.as_ref().or(self.asking.lent()) else {
             return Vec::new();
         };
         let user = settings.auth_user();

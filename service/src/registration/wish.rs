@@ -83,7 +83,7 @@ impl Registration {
     }
 
     /// Until when E10 forbids an attempt.
-    fn limited_until(&mut self, now: Moment) -> Option<Moment> {
+    pub(super) fn limited_until(&mut self, now: Moment) -> Option<Moment> {
         self.starts.retain(|start| now.since(*start) < timing::ATTEMPT_WINDOW);
         let crowded = (self.starts.len() >= timing::ATTEMPTS)
             .then(|| self.starts[self.starts.len() - timing::ATTEMPTS] + timing::ATTEMPT_WINDOW);
@@ -107,6 +107,9 @@ impl Registration {
         self.stopped = false;
         self.needs_secret = false;
         self.refused = None;
+        if change == Change::Move || old.credentials() != self.settings.credentials() {
+            self.forget_secret(turn);
+        }
         if self.attempt.is_some() {
             // U4: after the answer, and only the last ones.
             self.queued = self.queued.max(Some(change));
@@ -160,7 +163,10 @@ impl Registration {
             return;
         }
         let limited = matches!(self.phase, Phase::Waiting(Reason::Limit, _));
-        if limited && !by_owner || matches!(self.phase, Phase::Waiting(Reason::Secret, _)) {
+        if matches!(self.phase, Phase::Waiting(Reason::Secret, _)) {
+            return self.ask(turn);
+        }
+        if limited && !by_owner {
             return;
         }
         if by_owner {

@@ -40,8 +40,8 @@ pub enum Call {
     SetDefaultProfile(Option<u32>, Options),
     /// Registry1.GetTemplate.
     GetTemplate(String),
-    /// Registry1.RegisterSecretAgent.
-    RegisterSecretAgent(Options),
+    /// Registry1.RegisterSecretAgent: the agent's object path.
+    RegisterSecretAgent(String, Options),
     /// Registry1.UnregisterSecretAgent.
     UnregisterSecretAgent(Options),
     /// Registry1.Leave.

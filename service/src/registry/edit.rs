@@ -14,12 +14,13 @@ use super::progress::Leaving;
 use super::{Registry, limits};
 use crate::moment::Moment;
 use crate::registration::{Identity, Input};
-use crate::settings::{Change, Settings, SettingsError, Values};
+use crate::settings::{Change, Secret, Settings, SettingsError, Values};
 use crate::store::Record;
 
 /// A change that waits for the disk.
 pub struct Pending {
-    ticket: Ticket,
+    /// `None`: no call, but a person's password that is to be kept.
+    ticket: Option<Ticket>,
     change: PendingChange,
 }
 
@@ -62,7 +63,8 @@ impl Registry {
         let identity = Identity::random(&mut *self.random);
         let record = Record { id, owner: caller.uid, shared, settings, identity };
         effects.save(Write::Profile(Box::new(record.clone())));
-        self.pending = Some(Pending { ticket, change: PendingChange::Create(Box::new(record)) });
+        self.pending =
+            Some(Pending { ticket: Some(ticket), change: PendingChange::Create(Box::new(record)) });
         Ok(())
     }
 
@@ -86,7 +88,7 @@ impl Registry {
         self.writes.admit(caller.uid, now)?;
         effects.save(Write::Profile(Box::new(record)));
         let change = PendingChange::Update(id, Box::new(settings), change);
-        self.pending = Some(Pending { ticket, change });
+        self.pending = Some(Pending { ticket: Some(ticket), change });
         Ok(())
     }
 
@@ -111,7 +113,7 @@ impl Registry {
         }
         self.writes.admit(caller.uid, now)?;
         effects.save(Write::Removal(id));
-        self.pending = Some(Pending { ticket, change: PendingChange::Remove(id) });
+        self.pending = Some(Pending { ticket: Some(ticket), change: PendingChange::Remove(id) });
         Ok(())
     }
 
@@ -139,7 +141,7 @@ impl Registry {
         }
         self.writes.admit(caller.uid, now)?;
         effects.save(Write::Default { uid: caller.uid, profile: id });
-        self.pending = Some(Pending { ticket, change: PendingChange::Default(caller.uid, id) });
+        self.pending = Some(Pending { ticket: Some(ticket), change: PendingChange::Default(caller.uid, id) });
         Ok(())
     }
 
@@ -149,20 +151,22 @@ impl Registry {
             return;
         };
         if let Err(message) = result {
+            // A password that was not kept is asked for again the next time; the store has said why.
+            let Some(ticket) = ticket else { return };
             return effects.reply(ticket, Err(CallError::new(CallErrorKind::Storage, message)));
         }
+        let done = match &change {
+            PendingChange::Create(record) => Reply::Created(record.id),
+            _ => Reply::Done,
+        };
+        if let Some(ticket) = ticket {
+            effects.reply(ticket, Ok(done));
+        }
         match change {
-            PendingChange::Create(record) => self.created(*record, ticket, now, effects),
-            PendingChange::Update(id, settings, change) => {
-                effects.reply(ticket, Ok(Reply::Done));
-                self.updated(id, *settings, change, now, effects);
-            }
-            PendingChange::Remove(id) => {
-                effects.reply(ticket, Ok(Reply::Done));
-                self.removed(id, now, effects);
-            }
+            PendingChange::Create(record) => self.created(*record, now, effects),
+            PendingChange::Update(id, settings, change) => self.updated(id, *settings, change, now, effects),
+            PendingChange::Remove(id) => self.removed(id, now, effects),
             PendingChange::Default(uid, id) => {
-                effects.reply(ticket, Ok(Reply::Done));
                 let before = self.default_of(uid);
                 self.chosen_defaults.insert(uid, id);
                 self.announce_default(uid, before, effects);
@@ -170,9 +174,20 @@ impl Registry {
         }
     }
 
-    fn created(&mut self, record: Record, ticket: Ticket, now: Moment, effects: &mut Effects) {
+    /// A person's password that has worked is stored, as the person wanted (E11).
+    pub(super) fn keep_password(&mut self, id: u32, password: Secret, effects: &mut Effects) {
+        let Some(profile) = self.profiles.get(&id) else {
+            return;
+        };
+        let settings = Settings { password: Some(password), ..Settings::clone(&profile.settings) };
+        let change = profile.settings.change_to(&settings);
+        effects.save(Write::Profile(Box::new(profile.record(settings.clone()))));
+        let change = PendingChange::Update(id, Box::new(settings), change);
+        self.pending = Some(Pending { ticket: None, change });
+    }
+
+    fn created(&mut self, record: Record, now: Moment, effects: &mut Effects) {
         let (id, owner, shared) = (record.id, record.owner, record.shared);
-        effects.reply(ticket, Ok(Reply::Created(id)));
         let before = self.default_of(owner);
         let profile = Profile::new(record, None, now);
         let face = Box::new(profile.face());
@@ -215,6 +230,7 @@ impl Registry {
         self.drop_all_holds(id, &mut silent);
         effects.absorb_notes(silent);
         self.unschedule(id);
+        self.forget_question(id, now, effects);
         let Some(profile) = self.profiles.remove(&id) else {
             return;
         };

@@ -1,8 +1,9 @@
 //! What the registry is told and what it wants done: plain values, so that a test reads like a transcript.
 
+use super::agents::AgentAnswer;
 use super::call::{Answer, Call, Caller, Name, Ticket};
 use super::face::{Face, Property};
-use crate::registration::{Input, LastError, Memory, Output, Reason, State};
+use crate::registration::{Input, LastError, Memory, Output, Reason, SecretQuestion, State};
 use crate::settings::Settings;
 use crate::store::Record;
 use std::sync::Arc;
@@ -29,6 +30,13 @@ pub enum Command {
         profile: u32,
         /// What.
         input: Input,
+    },
+    /// An agent has answered, or will not.
+    Secret {
+        /// As given in [`Effect::Ask`].
+        number: u64,
+        /// What.
+        answer: AgentAnswer,
     },
     /// The wall clock was set.
     ClockSet,
@@ -65,6 +73,30 @@ pub enum Effect {
         /// What.
         output: Output,
     },
+    /// Call SecretAgent1.GetPassword; then say [`Command::Secret`].
+    Ask {
+        /// Named in the answer.
+        number: u64,
+        /// Whose object.
+        agent: Name,
+        /// Which object.
+        path: String,
+        /// About which profile.
+        profile: u32,
+        /// Its settings.
+        settings: Arc<Settings>,
+        /// What.
+        question: SecretQuestion,
+    },
+    /// Call SecretAgent1.Cancel: the answer is not wanted any more.
+    CancelQuestion {
+        /// Whose object.
+        agent: Name,
+        /// Which object.
+        path: String,
+        /// About which profile.
+        profile: u32,
+    },
     /// The SIP edge can forget this profile.
     Forget(u32),
 }
@@ -96,6 +128,10 @@ pub enum Note {
     HoldAdded(Name, u32, String),
     /// A hold was given back.
     HoldGone(Name, u32, String),
+    /// A session answers for its uid's passwords, at that path.
+    AgentAdded(Name, String),
+    /// It does no more.
+    AgentGone(Name),
     /// What a successor must know of a profile.
     Memory(u32, Box<ProfileMemory>),
     /// Nothing any more.

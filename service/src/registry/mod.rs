@@ -3,6 +3,7 @@
 //! Pure: [`Registry::apply`] takes what happened and the time and returns what to do. It knows no bus library,
 //! socket, file or clock. One task owns it, so that every rule is decided in one place and in one order.
 
+pub mod agents;
 mod announce;
 pub mod call;
 mod edit;
@@ -53,6 +54,7 @@ pub struct Registry {
     next_id: u32,
     sessions: BTreeMap<Name, Session>,
     waiters: Vec<Waiter>,
+    agents: agents::Agents,
     schedule: BTreeSet<(Moment, u32)>,
     writes: limits::WriteRate,
     pending: Option<edit::Pending>,
@@ -74,13 +76,15 @@ pub struct Start {
     pub sessions: Vec<Caller>,
     /// Holds of those sessions: name, profile, token.
     pub holds: Vec<(Name, u32, String)>,
+    /// Secret agents of those sessions and their paths, oldest first.
+    pub agents: Vec<(Name, String)>,
 }
 
 impl Registry {
     /// The registry as `start` left it, and what to do first: profiles wanted by an adopted holder or by
     /// AutoRegister register, bindings that nobody wants any more are removed (H9, L4, L5).
     pub fn start(rules: Rules, start: Start, random: Box<dyn rand::Rng>, now: Moment) -> (Self, Vec<Effect>) {
-        let Start { profiles, defaults, next_id, mut memories, sessions, holds } = start;
+        let Start { profiles, defaults, next_id, mut memories, sessions, holds, agents } = start;
         let mut registry = Self {
             rules,
             random,
@@ -91,6 +95,7 @@ impl Registry {
             next_id: next_id.max(1),
             sessions: BTreeMap::new(),
             waiters: Vec::new(),
+            agents: agents::Agents::default(),
             schedule: BTreeSet::new(),
             writes: limits::WriteRate::default(),
             pending: None,
@@ -101,6 +106,7 @@ impl Registry {
             registry.insert(Profile::new(record, memory, now));
         }
         registry.adopt(sessions, holds);
+        registry.adopt_agents(agents);
         let mut effects = Effects::default();
         for id in registry.profiles.keys().copied().collect::<Vec<_>>() {
             registry.take_up(id, now, &mut effects);
@@ -120,6 +126,7 @@ impl Registry {
             Command::Saved(result) => self.saved(result, now, &mut effects),
             Command::Gone(name) => self.drop_session(&name, now, &mut effects),
             Command::Registration { profile, input } => self.feed(profile, input, now, &mut effects),
+            Command::Secret { number, answer } => self.agent_answered(number, answer, now, &mut effects),
             Command::ClockSet => self.clock_set(now, &mut effects),
             Command::Tick => self.tick(now, &mut effects),
             Command::Shutdown => self.shut_down(now, &mut effects),
@@ -131,7 +138,7 @@ impl Registry {
     pub fn wakeup(&self) -> Option<Moment> {
         let profiles = self.schedule.first().map(|(moment, _)| *moment);
         let waiters = self.waiters.iter().map(|waiter| waiter.deadline).min();
-        profiles.into_iter().chain(waiters).min()
+        profiles.into_iter().chain(waiters).chain(self.agents.wakeup()).min()
     }
 
     /// Must the service stay? (L1: session, hold, registration, working AutoRegister profile.)
@@ -189,6 +196,12 @@ impl Registry {
             Call::Remove(id, options) => self.remove(caller, id, options, ticket, now, effects),
             Call::SetDefaultProfile(id, options) => {
                 self.set_default(caller, id, options, ticket, now, effects)
+            }
+            Call::RegisterSecretAgent(path, options) => {
+                self.register_agent(caller, (path, options), ticket, now, effects)
+            }
+            Call::UnregisterSecretAgent(options) => {
+                self.unregister_agent(caller, options, ticket, now, effects)
             }
             read => {
                 let reply = self.read(caller, read)?;

@@ -29,6 +29,8 @@ pub struct Profile {
     pub forced_off: bool,
     /// Who holds it, each with its tokens (H2). Order of names, not of time.
     pub holders: BTreeMap<Name, Vec<String>>,
+    /// Whether there is a secret agent to ask, as its registration was told last.
+    pub has_agent: Option<bool>,
     /// What was last noted in the runtime directory.
     pub noted: Option<Box<ProfileMemory>>,
     /// When it is scheduled to be woken.
@@ -55,6 +57,7 @@ impl Profile {
             registration,
             forced_off: memory.as_ref().is_some_and(|memory| memory.forced_off),
             holders: BTreeMap::new(),
+            has_agent: None,
             noted: memory,
             scheduled: None,
         }

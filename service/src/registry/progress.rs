@@ -48,9 +48,14 @@ impl Registry {
         let outputs = profile.registration.handle(input, now, &mut *self.random);
         let after = profile.face();
         let stopped = outputs.contains(&Output::Stopped);
+        let mut question = None;
         for output in outputs {
-            if output != Output::Stopped {
-                effects.sip(Effect::Sip { profile: id, output });
+            match output {
+                Output::Stopped => {}
+                Output::AskSecret(asked) => question = Some(asked),
+                Output::ForgetSecret => self.forget_question(id, now, effects),
+                Output::KeepSecret(password) => self.keep_password(id, password, effects),
+                output => effects.sip(Effect::Sip { profile: id, output }),
             }
         }
         self.note_memory(id, effects);
@@ -59,6 +64,10 @@ impl Registry {
         }
         self.announce(&before, after, effects);
         self.settle_waiters(id, effects);
+        // What follows from nobody being there to ask is another step.
+        if let Some(question) = question {
+            self.question(id, question, now, effects);
+        }
     }
 
     /// A final error (E2): nobody holds the profile any more.
@@ -84,7 +93,7 @@ impl Registry {
             return;
         };
         for output in leaving.registration.handle(input, now, &mut *self.random) {
-            if output != Output::Stopped {
+            if !matches!(output, Output::Stopped | Output::ForgetSecret) {
                 effects.sip(Effect::Sip { profile: id, output });
             }
         }
@@ -105,6 +114,7 @@ impl Registry {
         if wanted != profile.registration.is_wanted() {
             self.feed(id, if wanted { Input::Want } else { Input::Unwant }, now, effects);
         }
+        self.tell_agents(id, now, effects);
     }
 
     /// The first look at a loaded or new profile: the SIP edge learns of it, and it registers where somebody
@@ -133,6 +143,7 @@ impl Registry {
             self.feed(id, Input::Tick, now, effects);
         }
         self.expire_waiters(now, effects);
+        self.expire_questions(now, effects);
     }
 
     /// De-registers all; holds and journal stay for the successor (L3).

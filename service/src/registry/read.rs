@@ -1,7 +1,7 @@
 //! Calls that only read.
 
 use super::Registry;
-use super::call::{Call, Caller, Options, Reply};
+use super::call::{Call, Caller, Reply};
 use super::error::{CallError, CallErrorKind};
 use super::profile::Profile;
 use crate::settings::{Settings, SipUri, TEXT, Value, Values};
@@ -18,7 +18,6 @@ impl Registry {
                 CallError::new(CallErrorKind::NotFound, "There is no default profile: create one first.")
             }),
             Call::GetTemplate(kind) => Ok(Reply::Settings(Settings::template(&kind)?)),
-            Call::RegisterSecretAgent(options) | Call::UnregisterSecretAgent(options) => no_agents(options),
             Call::IsEnabled(id) => {
                 Ok(Reply::Flag(self.object(caller, id)?.holders.contains_key(&caller.name)))
             }
@@ -90,12 +89,4 @@ impl Registry {
         });
         Reply::Users(users.collect())
     }
-}
-
-fn no_agents(options: Options) -> Result<Reply, CallError> {
-    options.none_left()?;
-    Err(CallError::new(
-        CallErrorKind::NotSupported,
-        "This version asks no secret agents: set the password with Update.",
-    ))
 }

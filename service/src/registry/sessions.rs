@@ -55,7 +55,7 @@ impl Registry {
         }
     }
 
-    /// Leave: the caller's holds and its session go (H5).
+    /// Leave: the caller's holds, its agent and its session go (H5).
     pub(super) fn leave(
         &mut self,
         caller: &Caller,
@@ -80,6 +80,7 @@ impl Registry {
         for id in session.held.clone() {
             self.drop_holds_of(name, id, now, effects);
         }
+        self.drop_agent(name, now, effects);
         self.sessions.remove(name);
         effects.note(Note::SessionGone(name.clone()));
     }

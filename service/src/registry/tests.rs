@@ -13,6 +13,8 @@ use super::*;
 use crate::registration::{Failure, Input, Output, Response, State, Target, Transport};
 use crate::settings::{Value, Values};
 
+mod agents;
+
 /// The registry, and what a service around it would know.
 struct World {
     registry: Registry,
@@ -26,6 +28,8 @@ struct World {
     answers: Vec<(Ticket, Answer)>,
     signals: Vec<(Audience, Signal)>,
     notes: Vec<Note>,
+    /// What agents are asked, or told to forget.
+    asked: Vec<Effect>,
 }
 
 fn values(pairs: &[(&str, Value)]) -> Values {
@@ -56,6 +60,7 @@ impl World {
             answers: Vec::new(),
             signals: Vec::new(),
             notes: Vec::new(),
+            asked: Vec::new(),
         }
     }
 
@@ -63,6 +68,7 @@ impl World {
         self.answers.clear();
         self.signals.clear();
         self.notes.clear();
+        self.asked.clear();
         let mut command = Some(command);
         while let Some(next) = command.take() {
             for effect in self.registry.apply(next, self.now) {
@@ -72,6 +78,7 @@ impl World {
                     Effect::Note(note) => self.notes.push(note),
                     Effect::Save(write) => command = Some(Command::Saved(self.save(*write))),
                     Effect::Sip { profile, output } => self.sip(profile, output),
+                    Effect::Ask { .. } | Effect::CancelQuestion { .. } => self.asked.push(effect),
                     Effect::Configure { .. } | Effect::Forget(_) => {}
                 }
             }
@@ -101,7 +108,8 @@ impl World {
                 );
             }
             Output::CloseFlow => drop(self.flying.remove(&profile)),
-            Output::KeepAlive(_) | Output::Stopped => {}
+            Output::KeepAlive(_) => {}
+            other => panic!("not for the SIP edge: {other:?}"),
         }
     }
 

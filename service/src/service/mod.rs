@@ -10,6 +10,7 @@ use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 use tracing::{debug, error, info};
 
+use crate::bus::agents::{self, Answered, At};
 use crate::bus::{Arrived, Bus, Incoming, Wall, daemon};
 use crate::clock::{self, Alarm, ClockWatch};
 use crate::lifetime::exit::{Exit, Lingering, Step};
@@ -144,6 +145,7 @@ impl Service {
         for incoming in self.bus.sort(arrived) {
             let command = match incoming {
                 Incoming::Gone(name) => Some(Command::Gone(name)),
+                Incoming::Answered(Answered { number, answer }) => Some(Command::Secret { number, answer }),
                 Incoming::Call(caller, call) => self.bus.dispatch(caller, call, &self.registry),
             };
             if let Some(command) = command {
@@ -177,6 +179,14 @@ impl Service {
                         self.edge.configure(profile, settings, token);
                     }
                     Effect::Sip { profile, output } => self.tell_edge(profile, output),
+                    Effect::Ask { number, agent, path, profile, settings, question } => {
+                        let at = At { name: agent.to_string(), path };
+                        self.bus.ask(at, number, profile, (&settings, &question));
+                    }
+                    Effect::CancelQuestion { agent, path, profile } => {
+                        let at = At { name: agent.to_string(), path };
+                        agents::cancel(self.bus.connection(), at, profile);
+                    }
                     Effect::Forget(profile) => self.edge.forget(profile),
                     Effect::Save(wanted) => write = Some(*wanted),
                 }
@@ -197,7 +207,8 @@ impl Service {
             }
             Output::CloseFlow => self.edge.close_flow(profile),
             Output::KeepAlive(how) => self.edge.keep_alive(profile, how),
-            Output::Stopped => {}
+            // The registry's own.
+            Output::Stopped | Output::AskSecret(_) | Output::ForgetSecret | Output::KeepSecret(_) => {}
         }
     }
 

@@ -157,6 +157,7 @@ async fn adopt(bus: &mut Bus, loaded: Loaded, standing: Standing, next_id: u32) 
         }
     }
     let holds = standing.holds.into_iter().map(|(name, id, token)| (Name::from(name), id, token)).collect();
+    let agents = standing.agents.into_iter().map(|(name, path)| (Name::from(name), path)).collect();
     Start {
         profiles: loaded.profiles,
         defaults: loaded.defaults,
@@ -164,5 +165,6 @@ async fn adopt(bus: &mut Bus, loaded: Loaded, standing: Standing, next_id: u32) 
         memories: standing.memories,
         sessions,
         holds,
+        agents,
     }
 }

@@ -114,8 +114,8 @@ impl Settings {
         (contact_params, self.expires(), self.headers.as_deref().unwrap_or_default())
     }
 
-    /// What answers a challenge.
-    fn credentials(&self) -> impl PartialEq + '_ {
+    /// What answers a challenge: to be compared only.
+    pub fn credentials(&self) -> impl PartialEq + '_ {
         (self.password.as_ref().map(|secret| secret.reveal()), self.credentials_but_password())
     }
 

@@ -76,11 +76,7 @@ fn the_topmost_supported_challenge_of_a_realm_is_taken() {
 
 #[test]
 fn a_value_that_cannot_be_echoed_between_quotes_is_none() {
-    for value in [
-        "Digest realm=\"r\", nonce=\"n\"\r, opaque=\"o\"",
-        "Digest realm=\"r\", nonce=\"a\rb\"",
-        "Digest realm=r\"x, nonce=n",
-    ] {
+    for value in ["Digest realm=\"r\", nonce=\"a\rb\"", "Digest realm=r\"x, nonce=n"] {
         assert_eq!(usable([value].into_iter()), Vec::new(), "{value:?}");
     }
     let odd = usable(["Digest realm=\"a\\\"b\", nonce=\"n\", opaque=\"x\"\ry"].into_iter());

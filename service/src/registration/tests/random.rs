@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::registration::SecretAnswer;
 
 /// One thing that happens.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ enum Event {
     FlowLost,
     Network(bool, bool),
     Resumed(bool),
+    Agents(bool),
+    Secret(u8),
     ClockSet,
     Pass(u32),
     Wake,
@@ -44,6 +47,8 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::FlowLost),
         1 => any::<(bool, bool)>().prop_map(|(source, reachable)| Event::Network(source, reachable)),
         1 => any::<bool>().prop_map(Event::Resumed),
+        1 => any::<bool>().prop_map(Event::Agents),
+        2 => (0..6u8).prop_map(Event::Secret),
         1 => Just(Event::ClockSet),
         3 => (0..4_000_000u32).prop_map(Event::Pass),
         4 => Just(Event::Wake),
@@ -81,6 +86,14 @@ fn failure(number: u8) -> Failure {
     }
 }
 
+fn secret_answer(number: u8) -> SecretAnswer {
+    match number {
+        0 => SecretAnswer::Cancelled,
+        1 => SecretAnswer::Failed,
+        _ => SecretAnswer::Given { password: Secret::new(format!("p{number}")), store: number % 2 == 0 },
+    }
+}
+
 /// The world around one machine, and what it has seen.
 struct World {
     rig: Rig,
@@ -91,6 +104,9 @@ struct World {
     last_cseq: u32,
     challenged: bool,
     flavour: u32,
+    /// Somebody is there to be asked for a password, and is asked.
+    agent: bool,
+    asked: bool,
 }
 
 impl World {
@@ -103,6 +119,8 @@ impl World {
             last_cseq: 0,
             challenged: false,
             flavour: 0,
+            agent: false,
+            asked: false,
         }
     }
 
@@ -143,6 +161,11 @@ impl World {
                     assert!(wanted || farewell, "sent though unwanted");
                     assert!(self.challenged || !has("Authorization") && !has("Proxy-Authorization"));
                 }
+                Output::AskSecret(_) => {
+                    assert!(self.agent && wanted && !std::mem::replace(&mut self.asked, true));
+                }
+                Output::ForgetSecret => assert!(std::mem::take(&mut self.asked)),
+                Output::KeepSecret(_) => assert!(self.rig.machine.settings.password.is_none()),
                 Output::Stopped => {
                     let shown = self.rig.machine.status();
                     assert_eq!((shown.state, shown.reason), (State::Unregistered, Reason::Error));
@@ -255,6 +278,14 @@ impl World {
                 self.input(Input::Network { source_changed, reachable })
             }
             Event::Resumed(reachable) => self.input(Input::Resumed { reachable }),
+            Event::Agents(there) => {
+                self.agent = there;
+                self.input(Input::Agents(there));
+            }
+            Event::Secret(number) => {
+                self.asked = false;
+                self.input(Input::Secret(secret_answer(number)));
+            }
             Event::ClockSet => self.input(Input::ClockSet),
             Event::Pass(millis) => {
                 self.rig.pass(Duration::from_millis(millis.into()));
