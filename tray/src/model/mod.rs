@@ -1,0 +1,524 @@
+//! What the applet knows, and what it does about each event: `handle(event, now) → effects`. Pure: no bus, no clock,
+//! no files, no processes.
+
+mod notes;
+mod profile;
+mod prompts;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+pub use notes::{Button, Note, Subject};
+pub use profile::{Patch, Profile, Standing};
+pub use prompts::{Answer, Details, Outcome, Secret};
+pub use view::{Icon, Row, View};
+
+/// How long a wait is quiet before a person is told.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+/// When the bus is asked to start a service that went away, counted from there: an upgrade brings it back itself.
+const STARTS: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(30)];
+/// When the service is asked again after it would not say what it has.
+const READ_AGAIN: Duration = Duration::from_secs(5);
+
+/// What happens.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The service's name has an owner.
+    Up,
+    /// It has none. `ever`: it had one before.
+    Down {
+        /// Did it have one before?
+        ever: bool,
+    },
+    /// The bus could not start the service.
+    NotStarted,
+    /// The answer to [`Effect::Greet`] of that number: what there is, or why it is not told.
+    Read(u64, Result<(Vec<Profile>, Option<u32>), String>),
+    /// News of the service.
+    News(News),
+    /// A click in the menu, with the activation token that came with it.
+    Clicked(Click, Option<String>),
+    /// A button of a notification.
+    Pressed(Subject, Button, Option<String>),
+    /// A notification is shown; `buttons`: with its buttons.
+    Told(Subject, bool),
+    /// The service took (`true`) or gave back our hold, or refused to.
+    Switched(u32, bool, Result<(), Failure>),
+    /// Something else that a person asked for did not work.
+    Failed(Option<u32>, String),
+    /// The service asks for a password.
+    Asked {
+        /// Who waits for the answer.
+        waiter: u64,
+        /// For which profile.
+        profile: u32,
+        /// What the person should know.
+        details: Details,
+    },
+    /// It does not want it any more.
+    Withdrawn(u32),
+    /// The password window of that number is closed.
+    Closed(u64, Outcome),
+    /// There is no tray.
+    TrayMissing,
+    /// There is one.
+    TrayFound,
+    /// Time has passed.
+    Tick,
+}
+
+/// News of the service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// A profile is there, with these values.
+    Added(u32, Patch),
+    /// Values of a profile changed.
+    Changed(u32, Patch),
+    /// A profile is gone.
+    Removed(u32),
+    /// Settings of a profile changed.
+    Updated(u32),
+    /// Somebody dropped all holds of a profile.
+    Forced(u32),
+    /// Another default profile.
+    Default(Option<u32>),
+}
+
+/// A row of the menu.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Click {
+    /// A profile, to be on or off.
+    Toggle(u32, bool),
+    /// The default profile.
+    Default(u32),
+    /// Retry now.
+    Retry,
+    /// Yes to the question about AutoRegister.
+    TurnOff,
+    /// Enter the password.
+    Password,
+    /// Edit a profile.
+    Edit(u32),
+    /// A new profile.
+    Add,
+    /// The end.
+    Quit,
+}
+
+/// Why the service did not do it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Its sentence.
+    pub message: String,
+    /// It is gone, or about to be: the wish stays.
+    pub passing: bool,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Ask the bus to start the service.
+    Start,
+    /// Register the agent, then enable these, then read everything.
+    Greet(u64, Vec<u32>),
+    /// Take our hold.
+    Enable(u32),
+    /// Give it back.
+    Disable(u32),
+    /// Try now.
+    Refresh(u32),
+    /// Set `auto-register` to false.
+    AutoRegisterOff(u32),
+    /// Make it the default.
+    SetDefault(u32),
+    /// Store the password, then enable it where `true`.
+    SetPassword(u32, Secret, bool),
+    /// Show a notification.
+    Tell(Note),
+    /// Take it away.
+    Untell(Subject),
+    /// Remember the wishes.
+    Save(BTreeSet<u32>),
+    /// The window for a new profile (`None`) or this one.
+    Editor(Option<u32>, Option<String>),
+    /// A password window of that number.
+    OpenPrompt(u64, Details, Option<String>),
+    /// Close it.
+    ClosePrompt,
+    /// Answer the service.
+    Answer(u64, Answer),
+    /// The end.
+    Quit,
+}
+
+/// The state.
+#[derive(Debug, Default)]
+pub struct Model {
+    patience: Duration,
+    up: bool,
+    /// The number of the last [`Effect::Greet`]; an older answer is not looked at.
+    greeting: u64,
+    ready: bool,
+    /// News since the greeting: its answer may be older than them.
+    since: Vec<News>,
+    profiles: BTreeMap<u32, Profile>,
+    default: Option<u32>,
+    wishes: BTreeSet<u32>,
+    /// Failed ones that the person has unchecked: no alarm any more.
+    dismissed: BTreeSet<u32>,
+    question: Option<u32>,
+    troubles: notes::Troubles,
+    prompts: prompts::Prompts,
+    starts: usize,
+    start_at: Option<Duration>,
+    read_at: Option<Duration>,
+    hint_at: Option<Duration>,
+    hinted: bool,
+}
+
+impl Model {
+    /// At the start: the service is not seen yet. `patience` is [`PATIENCE`], or less in a test.
+    pub fn new(wishes: BTreeSet<u32>, patience: Duration) -> Self {
+        Self { wishes, patience, ..Self::default() }
+    }
+
+    /// The only way that anything changes.
+    pub fn handle(&mut self, event: Event, now: Duration) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match event {
+            Event::Up => self.up(&mut effects),
+            Event::Down { ever } => self.down(ever, now, &mut effects),
+            Event::NotStarted => self.plan_start(now),
+            Event::Read(number, answer) if number == self.greeting => self.read(answer, now, &mut effects),
+            Event::Read(..) => {}
+            Event::News(news) => {
+                if !self.ready {
+                    self.since.push(news.clone());
+                }
+                self.news(news, now, &mut effects);
+            }
+            Event::Clicked(click, token) => self.clicked(click, token, &mut effects),
+            Event::Pressed(subject, button, token) => self.pressed(subject, button, token, &mut effects),
+            Event::Told(Subject::Prompt, false) => self.prompts.open(None, &mut effects),
+            Event::Told(..) => {}
+            Event::Switched(id, on, Err(failure)) => self.not_switched(id, on, failure, &mut effects),
+            Event::Switched(_, _, Ok(())) => {}
+            Event::Failed(id, message) => {
+                effects.push(Effect::Tell(Note::failure(id, &self.title(id), message)))
+            }
+            Event::Asked { waiter, profile, details } => {
+                self.prompts.ask(waiter, profile, details, &mut effects)
+            }
+            Event::Withdrawn(profile) => self.prompts.withdraw(profile, &mut effects),
+            Event::Closed(number, outcome) => self.closed(number, outcome, &mut effects),
+            Event::TrayMissing if !self.hinted => {
+                self.hint_at.get_or_insert(now.saturating_add(self.patience));
+            }
+            Event::TrayFound => self.hint_at = None,
+            Event::TrayMissing | Event::Tick => {}
+        }
+        self.due(now, &mut effects);
+        effects
+    }
+
+    /// When [`Event::Tick`] is needed.
+    pub fn deadline(&self) -> Option<Duration> {
+        let waits = self.troubles.deadline(&self.profiles, |id| self.prompts.concern(id), self.patience);
+        [self.start_at, self.read_at, self.hint_at, waits.filter(|_| self.ready)].into_iter().flatten().min()
+    }
+
+    fn up(&mut self, effects: &mut Vec<Effect>) {
+        self.up = true;
+        self.starts = 0;
+        self.start_at = None;
+        self.greet(effects);
+    }
+
+    fn greet(&mut self, effects: &mut Vec<Effect>) {
+        self.read_at = None;
+        self.ready = false;
+        self.since.clear();
+        self.greeting += 1;
+        effects.push(Effect::Greet(self.greeting, self.wishes.iter().copied().collect()));
+    }
+
+    fn down(&mut self, ever: bool, now: Duration, effects: &mut Vec<Effect>) {
+        self.up = false;
+        self.ready = false;
+        self.read_at = None;
+        self.greeting += 1;
+        self.troubles.pause();
+        self.prompts.drop_all(effects);
+        if ever {
+            self.starts = 0;
+            self.plan_start(now);
+        } else {
+            effects.push(Effect::Start);
+        }
+    }
+
+    fn plan_start(&mut self, now: Duration) {
+        if !self.up && self.start_at.is_none() {
+            self.start_at = STARTS.get(self.starts).map(|&after| now.saturating_add(after));
+            self.starts += 1;
+        }
+    }
+
+    fn read(
+        &mut self,
+        answer: Result<(Vec<Profile>, Option<u32>), String>,
+        now: Duration,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Ok((profiles, default)) = answer else {
+            self.read_at = Some(now.saturating_add(READ_AGAIN));
+            return;
+        };
+        self.ready = true;
+        let old = std::mem::take(&mut self.profiles);
+        for profile in profiles {
+            // Compared with what was known before the service went: what was told then is not told again.
+            let before = old.get(&profile.id).cloned();
+            let id = profile.id;
+            self.profiles.insert(id, profile);
+            self.observe(before.or_else(|| self.profiles.get(&id).cloned()), id, now, effects);
+        }
+        self.default = default;
+        for news in std::mem::take(&mut self.since) {
+            self.news(news, now, effects);
+        }
+        for id in old.into_keys().filter(|id| !self.profiles.contains_key(id)).collect::<Vec<_>>() {
+            self.forget(id, effects);
+        }
+        let kept: BTreeSet<u32> =
+            self.wishes.iter().copied().filter(|id| self.profiles.contains_key(id)).collect();
+        self.set_wishes(kept, effects);
+    }
+
+    fn news(&mut self, news: News, now: Duration, effects: &mut Vec<Effect>) {
+        match news {
+            News::Added(id, patch) if !self.profiles.contains_key(&id) => {
+                if self.ready {
+                    let profile = Profile::new(id, patch);
+                    self.profiles.insert(id, profile.clone());
+                    self.observe(Some(profile), id, now, effects);
+                }
+            }
+            News::Added(id, patch) | News::Changed(id, patch) => {
+                let Some(profile) = self.profiles.get_mut(&id) else { return };
+                let before = profile.clone();
+                profile.apply(patch);
+                if self.ready {
+                    self.observe(Some(before), id, now, effects);
+                }
+            }
+            News::Removed(id) => self.forget(id, effects),
+            News::Updated(id) => {
+                // A final error dropped our hold; with other settings it may work again.
+                let stopped = self.profiles.get(&id).is_some_and(|profile| profile.state == "unregistered");
+                if self.ready && stopped && self.wishes.contains(&id) {
+                    effects.push(Effect::Enable(id));
+                }
+            }
+            News::Forced(id) => self.wish(id, false, effects),
+            News::Default(default) => self.default = default,
+        }
+    }
+
+    /// What a change means for notifications.
+    fn observe(&mut self, before: Option<Profile>, id: u32, now: Duration, effects: &mut Vec<Effect>) {
+        let Some(after) = self.profiles.get(&id) else { return };
+        if after.standing() != Standing::Failed {
+            self.dismissed.remove(&id);
+        }
+        self.troubles.observe(before.as_ref(), after, now, effects);
+    }
+
+    fn forget(&mut self, id: u32, effects: &mut Vec<Effect>) {
+        self.profiles.remove(&id);
+        self.dismissed.remove(&id);
+        self.troubles.forget(id, effects);
+        self.prompts.withdraw(id, effects);
+        self.answer_question(id, effects);
+        self.wish(id, false, effects);
+        if self.default == Some(id) {
+            self.default = None;
+        }
+    }
+
+    fn clicked(&mut self, click: Click, token: Option<String>, effects: &mut Vec<Effect>) {
+        match click {
+            Click::Toggle(id, true) => self.switch_on(id, effects),
+            Click::Toggle(id, false) => self.switch_off(id, effects),
+            Click::Default(id) => effects.push(Effect::SetDefault(id)),
+            Click::Retry if !self.up => effects.push(Effect::Start),
+            Click::Retry => {
+                let all: Vec<u32> = self.profiles.keys().copied().collect();
+                all.into_iter().for_each(|id| self.retry(id, effects));
+            }
+            Click::TurnOff => {
+                if let Some(id) = self.question {
+                    self.answer_question(id, effects);
+                    effects.push(Effect::AutoRegisterOff(id));
+                }
+            }
+            Click::Password => self.enter_password(self.password_wanted_for(), token, effects),
+            Click::Edit(id) => effects.push(Effect::Editor(Some(id), token)),
+            Click::Add => effects.push(Effect::Editor(None, token)),
+            Click::Quit => {
+                self.prompts.drop_all(effects);
+                effects.push(Effect::Quit);
+            }
+        }
+    }
+
+    fn pressed(
+        &mut self,
+        subject: Subject,
+        button: Button,
+        token: Option<String>,
+        effects: &mut Vec<Effect>,
+    ) {
+        match (subject, button) {
+            (Subject::Prompt, Button::Password) => self.prompts.open(token, effects),
+            (Subject::Question(id), Button::TurnOff) if self.question == Some(id) => {
+                self.clicked(Click::TurnOff, token, effects);
+            }
+            (Subject::Question(id), Button::Keep) => self.answer_question(id, effects),
+            (Subject::Trouble(id), _) if !self.profiles.contains_key(&id) => {}
+            (Subject::Trouble(id), Button::Retry) => {
+                self.wish(id, true, effects);
+                self.retry(id, effects);
+            }
+            (Subject::Trouble(id), Button::Edit) => effects.push(Effect::Editor(Some(id), token)),
+            (Subject::Trouble(id), Button::Password) => self.enter_password(Some(id), token, effects),
+            _ => {}
+        }
+    }
+
+    fn switch_on(&mut self, id: u32, effects: &mut Vec<Effect>) {
+        self.dismissed.remove(&id);
+        self.answer_question(id, effects);
+        self.wish(id, true, effects);
+        if self.up {
+            effects.push(Effect::Enable(id));
+        }
+    }
+
+    fn switch_off(&mut self, id: u32, effects: &mut Vec<Effect>) {
+        let Some(profile) = self.profiles.get(&id) else { return };
+        if profile.auto_register && self.up {
+            let title = profile.title().to_owned();
+            if let Some(other) = self.question.replace(id).filter(|&other| other != id) {
+                effects.push(Effect::Untell(Subject::Question(other)));
+            }
+            effects.push(Effect::Tell(Note::question(id, &title)));
+        }
+        self.dismissed.insert(id);
+        self.troubles.forget(id, effects);
+        if self.wishes.contains(&id) && self.up {
+            effects.push(Effect::Disable(id));
+        }
+        self.wish(id, false, effects);
+    }
+
+    /// Tries one now, if somebody wants it.
+    fn retry(&self, id: u32, effects: &mut Vec<Effect>) {
+        let Some(profile) = self.profiles.get(&id).filter(|_| self.up) else { return };
+        let wished = self.wishes.contains(&id);
+        match (profile.state.as_str(), profile.reason.as_str()) {
+            ("unregistered", _) if wished => effects.push(Effect::Enable(id)),
+            ("waiting", _) | ("registered", "degraded") if wished => {
+                // The hold first: of one that only others hold, Refresh is not ours to call.
+                effects.extend([Effect::Enable(id), Effect::Refresh(id)]);
+            }
+            ("unregistered", "error") | ("waiting", _) if profile.auto_register => {
+                effects.push(Effect::Refresh(id));
+            }
+            _ => {}
+        }
+    }
+
+    fn not_switched(&mut self, id: u32, on: bool, failure: Failure, effects: &mut Vec<Effect>) {
+        if failure.passing {
+            return;
+        }
+        if on {
+            self.wish(id, false, effects);
+        }
+        if self.profiles.contains_key(&id) {
+            effects.push(Effect::Tell(Note::failure(Some(id), &self.title(Some(id)), failure.message)));
+        }
+    }
+
+    fn closed(&mut self, number: u64, outcome: Outcome, effects: &mut Vec<Effect>) {
+        if let Some(id) = self.prompts.concerned(number).filter(|_| outcome == Outcome::Cancelled) {
+            self.troubles.declined(id);
+        }
+        let wishes = &self.wishes;
+        self.prompts.closed(number, outcome, |id| wishes.contains(&id), effects);
+    }
+
+    fn enter_password(&mut self, id: Option<u32>, token: Option<String>, effects: &mut Vec<Effect>) {
+        let Some(profile) = id.and_then(|id| self.profiles.get(&id)) else {
+            // A question of the service about a profile that is not read yet.
+            return self.prompts.open(token, effects);
+        };
+        self.prompts.ask_myself(profile, effects);
+        if self.prompts.is_current(profile.id) {
+            self.prompts.open(token, effects);
+        }
+    }
+
+    fn answer_question(&mut self, id: u32, effects: &mut Vec<Effect>) {
+        if self.question == Some(id) {
+            self.question = None;
+            effects.push(Effect::Untell(Subject::Question(id)));
+        }
+    }
+
+    fn wish(&mut self, id: u32, on: bool, effects: &mut Vec<Effect>) {
+        let mut wishes = self.wishes.clone();
+        if on {
+            wishes.insert(id);
+        } else {
+            wishes.remove(&id);
+        }
+        self.set_wishes(wishes, effects);
+    }
+
+    fn set_wishes(&mut self, wishes: BTreeSet<u32>, effects: &mut Vec<Effect>) {
+        if wishes != self.wishes {
+            self.wishes = wishes;
+            effects.push(Effect::Save(self.wishes.clone()));
+        }
+    }
+
+    fn title(&self, id: Option<u32>) -> String {
+        let profile = id.and_then(|id| self.profiles.get(&id));
+        profile.map_or_else(crate::text::applet, |profile| profile.title().to_owned())
+    }
+
+    /// Does what its time has come for.
+    fn due(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        let come = |at: &mut Option<Duration>| at.take_if(|at| *at <= now).is_some();
+        if come(&mut self.start_at) {
+            effects.push(Effect::Start);
+        }
+        if come(&mut self.read_at) && self.up {
+            self.greet(effects);
+        }
+        if come(&mut self.hint_at) {
+            self.hinted = true;
+            effects.push(Effect::Tell(Note::no_tray()));
+        }
+        if self.ready {
+            let prompts = &self.prompts;
+            self.troubles.due(&self.profiles, |id| prompts.concern(id), self.patience, now, effects);
+        }
+    }
+}
