@@ -7,6 +7,7 @@ use sip_profiles::names;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use zbus::Connection;
 
@@ -47,6 +48,7 @@ pub struct App {
     service: Option<Service>,
     waiters: HashMap<u64, oneshot::Sender<Answer>>,
     window: Option<oneshot::Sender<()>>,
+    asking: Option<JoinHandle<()>>,
     tray: Option<ksni::Handle<Item>>,
     shown: View,
     show_at: Instant,
@@ -71,6 +73,7 @@ impl App {
             service: None,
             waiters: HashMap::new(),
             window: None,
+            asking: None,
             tray: None,
             shown: View::default(),
             show_at: Instant::now(),
@@ -96,7 +99,11 @@ impl App {
                 _ = interrupt.recv() => self.quit(),
             }
         }
-        // The panel first, so that no row can be clicked any more.
+        // A window without us would ask for nobody.
+        if let Some(asking) = self.asking.take() {
+            let _ = tokio::time::timeout(SHOW, asking).await;
+        }
+        // The panel is told, so that no row can be clicked any more.
         if let Some(tray) = self.tray.take() {
             tray.shutdown().await;
         }
@@ -162,10 +169,11 @@ impl App {
                 let (close, closed) = oneshot::channel();
                 self.window = Some(close);
                 let to = self.to.clone();
-                tokio::spawn(async move {
+                let task = tokio::spawn(async move {
                     let outcome = children::ask(details, token, closed).await;
                     let _ = to.send(Message::Event(Event::Closed(number, outcome)));
                 });
+                self.asking = Some(task);
             }
             // Its sender's end is the sign.
             Effect::ClosePrompt => self.window = None,

@@ -12,7 +12,7 @@ use zbus::fdo::{DBusProxy, ObjectManagerProxy};
 use zbus::message::{Message as Wire, Type};
 use zbus::names::BusName;
 use zbus::proxy::CacheProperties;
-use zbus::{Connection, MessageStream, ObjectPath, OwnedObjectPath, Variant};
+use zbus::{Connection, DBusError, MessageStream, ObjectPath, OwnedObjectPath, Variant};
 
 use crate::agent::{self, Agent};
 use crate::app::Message;
@@ -229,7 +229,7 @@ impl Service {
             .build()
             .await
             .map_err(|error| sentence(&error))?;
-        let objects = manager.get_managed_objects().await.map_err(|error| error.to_string())?;
+        let objects = manager.get_managed_objects().await.map_err(|error| sentence(&error.into()))?;
         let mut profiles = Vec::new();
         for (path, interfaces) in &objects {
             let values = interfaces.iter().find(|(name, _)| name.as_str() == names::PROFILE_INTERFACE);
@@ -291,17 +291,29 @@ impl Service {
     }
 }
 
-/// The service's own sentence, where it has one.
-fn sentence(error: &zbus::Error) -> String {
+/// Name and sentence of an error reply; the standard ones are a type of their own.
+fn reply(error: &zbus::Error) -> Option<(String, String)> {
     match error {
-        zbus::Error::MethodError(name, message, _) => message.clone().unwrap_or_else(|| name.to_string()),
-        other => other.to_string(),
+        zbus::Error::MethodError(name, message, _) => {
+            Some((name.to_string(), message.clone().unwrap_or_else(|| name.to_string())))
+        }
+        zbus::Error::FDO(error) => {
+            let name = error.name().to_string();
+            let message = error.description().map_or_else(|| name.clone(), String::from);
+            Some((name, message))
+        }
+        _ => None,
     }
 }
 
+/// The service's own sentence, where it has one.
+fn sentence(error: &zbus::Error) -> String {
+    reply(error).map_or_else(|| error.to_string(), |(_, sentence)| sentence)
+}
+
 fn failure(error: zbus::Error) -> Failure {
-    let passing = match &error {
-        zbus::Error::MethodError(name, ..) => matches!(
+    let passing = match reply(&error) {
+        Some((name, _)) => matches!(
             name.as_str(),
             "org.sipprofiles.Error.ShuttingDown"
                 | "org.freedesktop.DBus.Error.ServiceUnknown"
@@ -309,8 +321,7 @@ fn failure(error: zbus::Error) -> Failure {
                 | "org.freedesktop.DBus.Error.NoReply"
                 | "org.freedesktop.DBus.Error.Disconnected"
         ),
-        zbus::Error::InputOutput(_) => true,
-        _ => false,
+        None => matches!(error, zbus::Error::InputOutput(_)),
     };
     Failure { message: sentence(&error), passing }
 }

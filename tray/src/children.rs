@@ -48,7 +48,7 @@ pub async fn ask(details: Details, token: Option<String>, mut close: oneshot::Re
         command.arg("password");
     }
     pass_on(&mut command, token);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let failed = |error: io::Error| Outcome::Unavailable(error.to_string());
     let mut child = match command.spawn() {
         Ok(child) => child,

@@ -193,7 +193,9 @@ impl Model {
             Event::Up => self.up(&mut effects),
             Event::Down { ever } => self.down(ever, now, &mut effects),
             Event::NotStarted => self.plan_start(now),
-            Event::Read(number, answer) if self.up && number == self.greeting => self.read(answer, now, &mut effects),
+            Event::Read(number, answer) if self.up && number == self.greeting => {
+                self.read(answer, now, &mut effects)
+            }
             Event::Read(..) => {}
             Event::News(news) => {
                 if !self.ready {
