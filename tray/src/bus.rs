@@ -42,7 +42,6 @@ async fn connect(session: bool, to: &UnboundedSender<Message>) -> zbus::Result<(
     let connection = builder.method_timeout(CALL).serve_at(agent::PATH, agent).build().await?;
     let mut stream = MessageStream::from(&connection);
     let _ = to.send(Message::Connected(connection.clone()));
-    let forward = to.clone();
     let setup = async {
         // Before the first call: a service that goes right after it must not be missed.
         for rule in [
@@ -55,7 +54,7 @@ async fn connect(session: bool, to: &UnboundedSender<Message>) -> zbus::Result<(
         zbus::Result::Ok(owner.ok().map(|owner| owner.to_string()))
     };
     let mut owner = setup.await?;
-    let _ = forward.send(Message::Event(match owner {
+    let _ = to.send(Message::Event(match owner {
         Some(_) => Event::Up,
         None => Event::Down { ever: false },
     }));
@@ -70,27 +69,26 @@ async fn connect(session: bool, to: &UnboundedSender<Message>) -> zbus::Result<(
                 owner = new;
                 // Straight from one to the next: what the old one said is over as well.
                 if had {
-                    let _ = forward.send(Message::Event(Event::Down { ever: true }));
+                    let _ = to.send(Message::Event(Event::Down { ever: true }));
                 }
                 if has {
-                    let _ = forward.send(Message::Event(Event::Up));
+                    let _ = to.send(Message::Event(Event::Up));
                 }
             }
             continue;
         }
         // Anybody may send us signals.
         let header = message.header();
-        if owner.is_some() && header.sender().map(|sender| sender.as_str()) == owner.as_deref() {
-            if let Some(news) = news(&message) {
-                let _ = forward.send(Message::Event(Event::News(news)));
-            }
+        let is_service = owner.is_some() && header.sender().map(|sender| sender.as_str()) == owner.as_deref();
+        if let Some(news) = news(&message).filter(|_| is_service) {
+            let _ = to.send(Message::Event(Event::News(news)));
         }
     }
     Ok(())
 }
 
 fn bus_name() -> zbus::Result<BusName<'static>> {
-    Ok(BusName::try_from(names::BUS_NAME)?)
+    BusName::try_from(names::BUS_NAME)
 }
 
 /// The new owner of the service's name (`Some(None)`: there is none), if that is what the message says.
@@ -271,7 +269,7 @@ impl Service {
 
     /// Makes it the default.
     pub async fn set_default(&self, id: u32) -> Result<(), Failure> {
-        let path = ObjectPath::try_from(names::profile_path(id)).map_err(|error| failure(error.into()))?;
+        let path = ObjectPath::try_from(names::profile_path(id)).map_err(failure)?;
         let registry = self.registry().await.map_err(failure)?;
         registry.set_default_profile(&path, Options::new()).await.map_err(failure)
     }
