@@ -53,7 +53,7 @@ fn data_folders() -> Vec<PathBuf> {
 }
 
 fn is_installed(data: &Path) -> bool {
-    let status = data.join("icons/hicolor/symbolic/status");
+    let status = data.join("icons/hicolor/scalable/status");
     ICONS.iter().all(|(_, name, _)| status.join(format!("{name}-symbolic.svg")).is_file())
 }
 
@@ -74,6 +74,8 @@ fn write(folder: &Path) -> io::Result<()> {
     std::fs::create_dir_all(&scalable)?;
     for (_, name, picture) in ICONS {
         std::fs::write(symbolic.join(format!("{name}-symbolic.svg")), picture)?;
+        // GTK looks only into the folders of the system's index, and older ones have no symbolic/status.
+        std::fs::write(scalable.join(format!("{name}-symbolic.svg")), picture)?;
         std::fs::write(scalable.join(format!("{name}.svg")), picture)?;
     }
     Ok(())
@@ -88,8 +90,10 @@ mod tests {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("icons/hicolor/scalable/status");
         let mut seen = std::collections::BTreeSet::new();
         for (_, name, picture) in ICONS {
-            let other = std::fs::read_to_string(folder.join(format!("{name}.svg"))).expect("it is there");
-            assert_eq!(other, picture, "{name}");
+            for file in [format!("{name}.svg"), format!("{name}-symbolic.svg")] {
+                let other = std::fs::read_to_string(folder.join(&file)).expect("it is there");
+                assert_eq!(other, picture, "{file}");
+            }
             assert!(seen.insert(picture), "{name} looks as another one");
         }
     }

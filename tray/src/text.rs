@@ -298,10 +298,11 @@ pub fn already_running() -> String {
     String::from("sip-profiles-tray: it is running already in this session.")
 }
 
-/// A name from outside in a sentence of ours: what it contains cannot turn the rest around.
+/// A name from outside in a sentence of ours: what it contains cannot turn the rest around. The mark before it says
+/// which way the sentence runs: Pango takes the first letter's, isolated or not.
 pub fn isolated(name: &str) -> String {
     let plain: String = name.chars().filter(|&one| !is_direction(one) && !one.is_control()).collect();
-    if plain.chars().any(is_right_to_left) { format!("\u{2068}{plain}\u{2069}") } else { plain }
+    if plain.chars().any(is_right_to_left) { format!("\u{200e}\u{2068}{plain}\u{2069}") } else { plain }
 }
 
 /// Plain text where markup is understood.
@@ -344,7 +345,7 @@ mod tests {
     fn a_name_cannot_turn_the_sentence_around() {
         assert_eq!(isolated("Home"), "Home");
         assert_eq!(isolated("ab\u{202e}cd\n"), "abcd");
-        assert_eq!(isolated("בית"), "\u{2068}בית\u{2069}");
+        assert_eq!(isolated("בית"), "\u{200e}\u{2068}בית\u{2069}");
     }
 
     #[test]

@@ -179,7 +179,8 @@ impl ksni::Tray for Item {
             icon_name: icons::name(self.view.icon),
             icon_pixmap: Vec::new(),
             title: self.view.summary.clone(),
-            description: lines.join("<br/>"),
+            // GTK's markup knows no <br/>, and shows nothing at all where one is.
+            description: lines.join("\n"),
         }
     }
 
