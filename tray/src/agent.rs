@@ -40,6 +40,7 @@ impl Agent {
 #[interface(name = "org.sipprofiles.SecretAgent1")]
 impl Agent {
     /// Asks the person; answers when they have.
+    #[zbus(out_args("answer"))]
     async fn get_password(
         &self,
         #[zbus(header)] header: Header<'_>,

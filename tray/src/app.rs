@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use zbus::Connection;
 
 use crate::bus::{self, Service};
-use crate::model::{Answer, Effect, Event, Failure, Model, View};
+use crate::model::{Answer, Effect, Event, Failure, Model, News, View};
 use crate::notify::{self, Order};
 use crate::tray::{self, Item};
 use crate::wishes::Wishes;
@@ -218,7 +218,14 @@ impl App {
                 Effect::Disable(id) => Some(Event::Switched(id, false, service.disable(id).await)),
                 Effect::Refresh(id) => failed(id)(service.refresh(id).await),
                 Effect::AutoRegisterOff(id) => failed(id)(service.auto_register_off(id).await),
-                Effect::SetDefault(id) => failed(id)(service.set_default(id).await),
+                Effect::SetDefault(id) => {
+                    let event = failed(id)(service.set_default(id).await);
+                    if event.is_some() {
+                        let default = service.default_profile().await;
+                        let _ = to.send(Message::Event(Event::News(News::Default(default))));
+                    }
+                    event
+                }
                 Effect::SetPassword(id, secret, enable) => {
                     failed(id)(service.set_password(id, secret, enable).await)
                 }

@@ -235,8 +235,7 @@ impl Service {
                 profiles.push(Profile::new(id, patch(values)));
             }
         }
-        let default = registry.get_default_profile().await.ok();
-        Ok((profiles, default.and_then(|path| names::profile_id(path.as_str()))))
+        Ok((profiles, self.default_profile().await))
     }
 
     /// Takes our hold.
@@ -272,6 +271,12 @@ impl Service {
         let path = ObjectPath::try_from(names::profile_path(id)).map_err(failure)?;
         let registry = self.registry().await.map_err(failure)?;
         registry.set_default_profile(&path, Options::new()).await.map_err(failure)
+    }
+
+    /// Which one that is.
+    pub async fn default_profile(&self) -> Option<u32> {
+        let path = self.registry().await.ok()?.get_default_profile().await.ok()?;
+        names::profile_id(path.as_str())
     }
 
     async fn update(&self, id: u32, set: Options<'_>) -> Result<(), Failure> {

@@ -274,3 +274,32 @@ async fn a_refused_password_is_replaced_from_the_menu() {
     assert!(service.calls()[0].starts_with("Update 1 password="), "{:?}", service.calls());
     assert!(desktop.read("asked").contains("refused=true"));
 }
+
+/// `NAME DIRECTION TYPE` of each argument, and the method's name before them.
+fn members(xml: &str) -> Vec<String> {
+    let attribute = |tag: &str, name: &str| {
+        let rest = tag.split(&format!("{name}=\"")).nth(1)?;
+        rest.split('"').next().map(String::from)
+    };
+    let start = xml.find("<interface name=\"org.sipprofiles.SecretAgent1\"").expect("it has it");
+    let interface = xml[start..].split("</interface>").next().expect("the first part");
+    let tags = interface.split('<').filter(|tag| tag.starts_with("method") || tag.starts_with("arg"));
+    tags.map(|tag| {
+        ["name", "direction", "type"].map(|name| attribute(tag, name).unwrap_or_default()).join(" ")
+    })
+    .collect()
+}
+
+#[tokio::test]
+async fn the_object_is_the_one_of_the_committed_xml() {
+    let desktop = Desktop::start();
+    let service = Service::start(&desktop, &[]).await;
+    let _applet = desktop.applet();
+    service.called("GetManagedObjects").await;
+    let agent = service.agent();
+    let interface = "org.freedesktop.DBus.Introspectable";
+    let path = "/org/sipprofiles/agent";
+    let call = service.connection.call_method(Some(agent.as_str()), path, Some(interface), "Introspect", &());
+    let served: String = call.await.expect("it answers").body().deserialize().expect("text");
+    assert_eq!(members(&served), members(sip_profiles::xml::SECRET_AGENT));
+}

@@ -120,7 +120,7 @@ async fn one_that_registers_by_itself_is_turned_off_after_one_question() {
 async fn the_default_account_is_chosen_in_its_sub_menu() {
     let desktop = Desktop::start();
     let service = Service::start(&desktop, &["Home", "Work"]).await;
-    let panel = Panel::start(&desktop).await;
+    let (panel, notices) = (Panel::start(&desktop).await, Notices::start(&desktop).await);
     let _applet = desktop.applet();
     panel.row("Home – off").await;
     let marks = async || {
@@ -132,6 +132,14 @@ async fn the_default_account_is_chosen_in_its_sub_menu() {
     panel.click_row(&work).await;
     service.called("SetDefaultProfile 2").await;
     until("the mark moves", async || marks().await == [("Home".into(), false), ("Work".into(), true)]).await;
+
+    service.refuse("Only root may see it.");
+    let home = panel.row("Default account").await.rows[0].clone();
+    panel.click_row(&home).await;
+    let notice = notices.one("Home").await;
+    assert_eq!(notice.body, "Only root may see it.");
+    until("the mark is back", async || marks().await == [("Home".into(), false), ("Work".into(), true)])
+        .await;
 }
 
 #[tokio::test]

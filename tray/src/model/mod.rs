@@ -229,7 +229,11 @@ impl Model {
         match click {
             Click::Toggle(id, true) => self.switch_on(id, effects),
             Click::Toggle(id, false) => self.switch_off(id, effects),
-            Click::Default(id) => effects.push(Effect::SetDefault(id)),
+            Click::Default(id) => {
+                // Its mark has moved already; should the service refuse, it is asked which one it is.
+                self.default = Some(id);
+                effects.push(Effect::SetDefault(id));
+            }
             Click::Retry if !self.up => effects.push(Effect::Start),
             Click::Retry => {
                 let all: Vec<u32> = self.profiles.keys().copied().collect();

@@ -20,7 +20,7 @@ pub struct State {
     calls: Vec<String>,
     /// Who registered an agent.
     agent: String,
-    /// Enable refuses with that sentence.
+    /// Enable or SetDefaultProfile refuses, once, with that sentence.
     refusal: Option<String>,
     /// What Enable makes of the state.
     after_enable: String,
@@ -196,13 +196,17 @@ impl Registry {
         #[zbus(connection)] connection: &Connection,
         profile: ObjectPath<'_>,
         _options: Map,
-    ) {
+    ) -> Result<(), Refused> {
+        if let Some(sentence) = lock(&self.0).refusal.take() {
+            return Err(Refused::LimitExceeded(sentence));
+        }
         let id = names::profile_id(profile.as_str()).expect("a profile's path");
         lock(&self.0).default = id;
         lock(&self.0).calls.push(format!("SetDefaultProfile {id}"));
         let (root, interface) = (names::ROOT_PATH, names::REGISTRY_INTERFACE);
         let sent = connection.emit_signal(None::<&str>, root, interface, "DefaultProfileChanged", &profile);
         sent.await.expect("the bus takes it");
+        Ok(())
     }
 }
 
