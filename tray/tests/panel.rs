@@ -258,6 +258,31 @@ async fn a_second_start_says_so_and_ends_well() {
     assert_eq!(panel.registrations(), 1);
 }
 
+/// A timer that goes round while nothing happens would keep laptops awake.
+#[tokio::test]
+async fn idle_means_asleep() {
+    let desktop = Desktop::start();
+    let service = Service::start(&desktop, &["Home"]).await;
+    let panel = Panel::start(&desktop).await;
+    let applet = desktop.applet();
+    service.state(1, "registered", "").await;
+    panel.icon("registered").await;
+    let wakes = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", applet.pid())).expect("it runs");
+        let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches"));
+        line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).expect("a number")
+    };
+    // What the last news caused may still be going on.
+    let mut before = 0;
+    until("it settles", async || {
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        std::mem::replace(&mut before, wakes()) == before
+    })
+    .await;
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    assert_eq!(wakes(), before);
+}
+
 #[tokio::test]
 async fn quit_ends_it() {
     let desktop = Desktop::start();

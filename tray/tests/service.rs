@@ -115,3 +115,16 @@ async fn only_the_service_is_believed() {
     service.set(1, &[("Users", 2u32.into())]).await;
     panel.marked("Home – registered for 2 programs", true).await;
 }
+
+#[tokio::test]
+async fn without_the_flag_the_service_is_on_the_system_bus() {
+    let desktop = Desktop::start();
+    let system = Desktop::start();
+    let service = Service::start(&system, &["Home"]).await;
+    let panel = Panel::start(&desktop).await;
+    let _applet = desktop.applet_of(&system);
+    panel.click("Home – off").await;
+    panel.marked("Home – registered", true).await;
+    service.called("Enable 1").await;
+    assert_eq!(desktop.read("state/sip-profiles/applet.json"), r#"{"wanted":[1]}"#);
+}

@@ -92,8 +92,14 @@ impl Desktop {
         fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("our own file");
     }
 
-    /// The applet, not started yet.
+    /// The applet, not started yet, for a service on the same bus.
     pub fn command(&self) -> Command {
+        let mut command = self.bare_command();
+        command.arg("--session");
+        command
+    }
+
+    fn bare_command(&self) -> Command {
         let mut command = Command::new(self.path("bin/sip-profiles-tray"));
         command
             .env_clear()
@@ -104,8 +110,7 @@ impl Desktop {
             .env("XDG_DATA_DIRS", self.path("data"))
             .env("HOME", self.path("home"))
             .env("RIG", self.folder.path())
-            .env("PATH", format!("{}:/usr/bin:/bin", self.path("bin").display()))
-            .arg("--session");
+            .env("PATH", format!("{}:/usr/bin:/bin", self.path("bin").display()));
         command
     }
 
@@ -116,9 +121,21 @@ impl Desktop {
 
     /// Starts it with more arguments.
     pub fn applet_with(&self, arguments: &[&str]) -> Applet {
-        let log = fs::File::create(self.path("log")).expect("our own folder");
         let mut command = self.command();
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        command.args(arguments);
+        self.spawn(command)
+    }
+
+    /// Starts it with the bus of another one as the system's.
+    pub fn applet_of(&self, system: &Desktop) -> Applet {
+        let mut command = self.bare_command();
+        command.env("DBUS_SYSTEM_BUS_ADDRESS", system.address());
+        self.spawn(command)
+    }
+
+    fn spawn(&self, mut command: Command) -> Applet {
+        let log = fs::File::create(self.path("log")).expect("our own folder");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         Applet { child: command.spawn().expect("it is built"), log: self.path("log") }
     }
 
