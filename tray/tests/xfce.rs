@@ -5,6 +5,7 @@
 
 mod rig;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -88,9 +89,13 @@ impl Screen<'_> {
     /// How many colours there are where the icon is.
     fn colours(&self) -> usize {
         let mut command = self.command("import");
-        command.args(["-window", "root", "-crop", "26x24+14+4", "-unique-colors", "txt:-"]);
+        command.args(["-window", "root", "-crop", "24x24+14+4", "txt:-"]);
         let output = command.stdout(Stdio::piped()).output().expect("imagemagick is installed");
-        String::from_utf8_lossy(&output.stdout).lines().filter(|line| !line.starts_with('#')).count()
+        // `X,Y: (R,G,B) #RRGGBB NAME`
+        let text = String::from_utf8_lossy(&output.stdout);
+        let colours: BTreeSet<&str> =
+            text.lines().filter_map(|line| line.split_whitespace().nth(2)).collect();
+        colours.len()
     }
 }
 
