@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -52,7 +53,8 @@ impl Wishes {
     /// Written beside and renamed: a crash leaves the old file or the new one.
     pub fn save(&self, wanted: BTreeSet<u32>) -> io::Result<()> {
         let folder = self.path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-        fs::create_dir_all(folder)?;
+        // As the service makes it with `--session`, whose folder it is as well.
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let beside = self.path.with_extension("new");
         let mut file = File::create(&beside)?;
         file.write_all(serde_json::to_string(&Saved { wanted })?.as_bytes())?;
