@@ -67,6 +67,13 @@ install: build
 	$(RELEASE)/sip-profiles completions bash > $(SHARE)/bash-completion/completions/sip-profiles
 	$(RELEASE)/sip-profiles completions zsh > $(SHARE)/zsh/vendor-completions/_sip-profiles
 	$(RELEASE)/sip-profiles completions fish > $(SHARE)/fish/vendor_completions.d/sip-profiles.fish
+	install -D -m 755 $(RELEASE)/sip-profiles-tray $(DESTDIR)$(BINDIR)/sip-profiles-tray
+	install -D -m 644 -t $(SHARE)/icons/hicolor/symbolic/status tray/icons/hicolor/symbolic/status/*.svg
+	install -D -m 644 -t $(SHARE)/icons/hicolor/scalable/status tray/icons/hicolor/scalable/status/*.svg
+	install -D -m 644 -t $(SHARE)/icons/hicolor/scalable/apps tray/icons/hicolor/scalable/apps/*.svg
+	install -D -m 644 -t $(SHARE)/applications tray/install/org.sipprofiles.Tray.desktop
+	install -D -m 644 -t $(SHARE)/metainfo tray/install/org.sipprofiles.Tray.metainfo.xml
+	install -D -m 644 tray/install/org.sipprofiles.Tray-autostart.desktop $(DESTDIR)/etc/xdg/autostart/org.sipprofiles.Tray.desktop
 
 install-editor: editor
 	install -D -m 755 $(RELEASE)/sip-profiles-editor $(DESTDIR)$(BINDIR)/sip-profiles-editor

@@ -1,38 +1,63 @@
-//! Prints the states of the SIP profiles, as they change. The applet will grow from here.
+//! `sip-profiles-tray`: shows the states of the SIP profiles in the panel, holds those that the person wants, tells of
+//! trouble, and asks for passwords.
 
-use std::collections::HashMap;
+mod agent;
+mod app;
+mod bus;
+mod children;
+mod icons;
+mod model;
+mod notify;
+mod text;
+mod tray;
+mod wishes;
+
 use std::process::ExitCode;
+use std::time::Duration;
 
-use futures_util::StreamExt;
-use sip_profiles::proxy::{ProfileProxy, RegistryProxy};
+use clap::Parser;
 use zbus::Connection;
+use zbus::fdo::RequestNameFlags;
 
-async fn follow(session: bool) -> zbus::Result<()> {
-    let connection = if session { Connection::session().await? } else { Connection::system().await? };
-    let registry = RegistryProxy::new(&connection).await?;
-    let mut changes = registry.receive_profile_state_changed().await?;
-    for path in registry.find_profiles(HashMap::new()).await? {
-        let profile = ProfileProxy::builder(&connection).path(path).build().await?;
-        println!("{}: {}", profile.display_name().await?, profile.state().await?);
+/// Held by the one applet of a session.
+const NAME: &str = "org.sipprofiles.Tray";
+
+/// Shows SIP accounts in the panel, keeps them registered, and asks for their passwords.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// The service is on the session bus, not on the system bus.
+    #[arg(long)]
+    session: bool,
+    /// How many seconds an account may wait before that is told.
+    #[arg(long, value_name = "SECONDS", default_value_t = model::PATIENCE.as_secs_f64(), hide = true)]
+    patience: f64,
+}
+
+async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
+    let desktop = Connection::session().await?;
+    match desktop.request_name_with_flags(NAME, RequestNameFlags::DO_NOT_QUEUE).await {
+        Ok(_) => {}
+        Err(zbus::Error::NameTaken) => {
+            println!("{}", text::already_running());
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
     }
-    while let Some(change) = changes.next().await {
-        let change = change.args()?;
-        let profile = ProfileProxy::builder(&connection).path(change.profile.clone()).build().await?;
-        println!("{}: {} {}", profile.display_name().await?, change.state, change.reason);
-    }
-    Ok(())
+    let patience = Duration::try_from_secs_f64(arguments.patience)?;
+    Ok(app::App::run(desktop, arguments.session, patience).await?)
 }
 
 fn main() -> ExitCode {
-    let session = std::env::args().any(|argument| argument == "--session");
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("sip-profiles-tray: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match runtime.block_on(follow(session)) {
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let result = runtime.map_err(Into::into).and_then(|runtime| {
+        let result = runtime.block_on(run(arguments));
+        // A call that hangs does not hold up the end.
+        runtime.shutdown_background();
+        result
+    });
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("sip-profiles-tray: {error}");

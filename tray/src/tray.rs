@@ -1,0 +1,225 @@
+//! The StatusNotifierItem: shows a view, and sends clicks.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use ksni::menu::{CheckmarkItem, RadioGroup, RadioItem, StandardItem, SubMenu};
+use ksni::{Category, Handle, MenuItem, OfflineReason, Status, ToolTip, TrayMethods};
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::app::Message;
+use crate::model::{Click, Event, Icon, View};
+use crate::{icons, text};
+
+/// Between the tries to get onto the session bus and into the panel: at login it is often late.
+const RETRIES: [Duration; 5] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+    Duration::from_secs(30),
+];
+
+/// What the panel asks.
+#[derive(Clone)]
+pub struct Item {
+    view: View,
+    theme_path: String,
+    /// The watcher was missed.
+    missed: Arc<AtomicBool>,
+    to: UnboundedSender<Message>,
+}
+
+/// Puts the item into the panel, however long that takes, and hands its handle over.
+pub async fn appear(to: UnboundedSender<Message>) {
+    let missed = Arc::new(AtomicBool::new(false));
+    let theme_path = icons::theme_path();
+    let item = Item { view: View::default(), theme_path, missed: missed.clone(), to: to.clone() };
+    for wait in RETRIES.into_iter().chain(std::iter::repeat(RETRIES[4])) {
+        match item.clone().assume_sni_available(true).spawn().await {
+            Ok(handle) => {
+                if !missed.load(Ordering::Relaxed) {
+                    let _ = to.send(Message::Event(Event::TrayFound));
+                }
+                let _ = to.send(Message::Tray(handle));
+                return;
+            }
+            Err(_) => {
+                let _ = to.send(Message::Event(Event::TrayMissing));
+            }
+        }
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// Shows a view.
+pub async fn show(handle: &Handle<Item>, view: View) {
+    handle.update(|item| item.view = view).await;
+}
+
+impl Item {
+    fn click(&self, click: Click) {
+        // The panel sends the token just before the click; one that comes later is not waited for here, as this
+        // callback holds up the whole item.
+        let token = ksni::current_xdg_activation_token();
+        let _ = self.to.send(Message::Event(Event::Clicked(click, token)));
+    }
+
+    fn accounts(&self) -> Vec<MenuItem<Self>> {
+        let row = |(place, row): (usize, &crate::model::Row)| {
+            let id = row.id;
+            CheckmarkItem {
+                label: escaped(&row.label),
+                checked: row.checked,
+                enabled: self.view.service,
+                activate: Box::new(move |item: &mut Self| {
+                    // Set at once, as some panels have flipped it already; the service's answer follows.
+                    let Some(row) = item.view.rows.get_mut(place).filter(|row| row.id == id) else { return };
+                    row.checked = !row.checked;
+                    let on = row.checked;
+                    item.click(Click::Toggle(id, on));
+                }),
+                ..CheckmarkItem::default()
+            }
+            .into()
+        };
+        self.view.rows.iter().enumerate().map(row).collect()
+    }
+
+    fn default_account(&self) -> MenuItem<Self> {
+        let ids: Vec<u32> = self.view.rows.iter().map(|row| row.id).collect();
+        let option = |row: &crate::model::Row| RadioItem { label: name(&row.name), ..RadioItem::default() };
+        let group = RadioGroup {
+            selected: self.view.default.unwrap_or(usize::MAX),
+            select: Box::new(move |item: &mut Self, place| {
+                if let Some(&id) = ids.get(place) {
+                    item.view.default = Some(place);
+                    item.click(Click::Default(id));
+                }
+            }),
+            options: self.view.rows.iter().map(option).collect(),
+        };
+        SubMenu {
+            label: text::default_account(),
+            enabled: self.view.service && !self.view.rows.is_empty(),
+            submenu: vec![group.into()],
+            ..SubMenu::default()
+        }
+        .into()
+    }
+
+    fn edit_account(&self) -> MenuItem<Self> {
+        let row = |row: &crate::model::Row| self.standard(name(&row.name), true, Click::Edit(row.id));
+        SubMenu {
+            label: text::edit_account(),
+            enabled: self.view.service && !self.view.rows.is_empty(),
+            submenu: self.view.rows.iter().map(row).collect(),
+            ..SubMenu::default()
+        }
+        .into()
+    }
+
+    fn standard(&self, label: String, enabled: bool, click: Click) -> MenuItem<Self> {
+        StandardItem {
+            label,
+            enabled,
+            activate: Box::new(move |item: &mut Self| item.click(click.clone())),
+            ..StandardItem::default()
+        }
+        .into()
+    }
+
+    /// A row that is always there and mostly not seen: panels misdraw a menu that grows while it is open.
+    fn at_times(&self, label: Option<&String>, click: Click) -> MenuItem<Self> {
+        StandardItem {
+            label: label.map(|label| escaped(label)).unwrap_or_default(),
+            visible: label.is_some(),
+            activate: Box::new(move |item: &mut Self| item.click(click.clone())),
+            ..StandardItem::default()
+        }
+        .into()
+    }
+}
+
+impl ksni::Tray for Item {
+    const MENU_ON_ACTIVATE: bool = true;
+
+    fn id(&self) -> String {
+        String::from("sip-profiles-tray")
+    }
+
+    fn category(&self) -> Category {
+        Category::Communications
+    }
+
+    fn title(&self) -> String {
+        self.view.summary.clone()
+    }
+
+    fn status(&self) -> Status {
+        if self.view.icon == Icon::Error { Status::NeedsAttention } else { Status::Active }
+    }
+
+    fn icon_theme_path(&self) -> String {
+        self.theme_path.clone()
+    }
+
+    fn icon_name(&self) -> String {
+        icons::name(self.view.icon)
+    }
+
+    fn attention_icon_name(&self) -> String {
+        icons::name(Icon::Error)
+    }
+
+    fn tool_tip(&self) -> ToolTip {
+        let lines: Vec<String> = self.view.lines.iter().map(|line| text::markup(line)).collect();
+        ToolTip {
+            icon_name: icons::name(self.view.icon),
+            icon_pixmap: Vec::new(),
+            title: self.view.summary.clone(),
+            // GTK's markup knows no <br/>, and shows nothing at all where one is.
+            description: lines.join("\n"),
+        }
+    }
+
+    fn menu(&self) -> Vec<MenuItem<Self>> {
+        let view = &self.view;
+        let summary =
+            StandardItem { label: escaped(&view.summary), enabled: false, ..StandardItem::default() };
+        let mut menu = vec![summary.into(), MenuItem::Separator];
+        menu.extend(self.accounts());
+        menu.extend([
+            MenuItem::Separator,
+            self.default_account(),
+            self.standard(text::retry_now(), view.retry, Click::Retry),
+            self.at_times(view.question.as_ref(), Click::TurnOff),
+            self.at_times(view.password.as_ref(), Click::Password),
+            self.edit_account(),
+            self.standard(text::add_account(), true, Click::Add),
+            MenuItem::Separator,
+            self.standard(text::quit(), true, Click::Quit),
+        ]);
+        menu
+    }
+
+    fn watcher_online(&self) {
+        let _ = self.to.send(Message::Event(Event::TrayFound));
+    }
+
+    fn watcher_offline(&self, _reason: OfflineReason) -> bool {
+        self.missed.store(true, Ordering::Relaxed);
+        let _ = self.to.send(Message::Event(Event::TrayMissing));
+        true
+    }
+}
+
+/// A label: a single `_` would underline the letter that follows.
+fn escaped(label: &str) -> String {
+    label.replace('_', "__")
+}
+
+fn name(name: &str) -> String {
+    escaped(&text::isolated(name))
+}
