@@ -7,8 +7,11 @@ SHARE = $(DESTDIR)$(PREFIX)/share
 SYSTEMD = $(DESTDIR)/usr/lib/systemd/system
 RELEASE = target/release
 DENY = target/tools/bin/cargo-deny
+FUZZ = target/tools/bin/cargo-fuzz
+TOOL = cargo install --locked --debug --quiet --root target/tools --target-dir target/tools/build
+FUZZ_SECONDS ?= 20
 
-.PHONY: all demo test lint deny figures build editor install install-editor packages
+.PHONY: all demo test lint deny fuzz figures build editor install install-editor packages
 
 all: build
 
@@ -22,6 +25,7 @@ demo: packages
 test: packages lint deny
 	cargo build --workspace
 	cargo test --workspace
+	$(MAKE) fuzz
 
 lint:
 	cargo fmt --all --check
@@ -33,7 +37,15 @@ deny: $(DENY)
 	$(DENY) check bans licenses sources
 
 $(DENY):
-	cargo install cargo-deny --version 0.20.2 --locked --no-default-features --quiet --root target/tools --target-dir target/tools/build
+	$(TOOL) cargo-deny --version 0.20.2 --no-default-features
+	rm -rf target/tools/build
+
+# Short runs of the fuzz targets; `make fuzz FUZZ_SECONDS=3600` runs each for an hour.
+fuzz: packages $(FUZZ)
+	bash tests/fuzz.sh $(FUZZ_SECONDS)
+
+$(FUZZ):
+	$(TOOL) cargo-fuzz --version 0.13.2
 	rm -rf target/tools/build
 
 # Prints what it costs and what it survives.

@@ -1,6 +1,7 @@
 //! Rigs for whole-system tests: a private message bus with the real service on it, a small registrar of our own,
 //! Kamailio, and hosts in network namespaces.
 
+pub mod agent;
 pub mod bus;
 pub mod client;
 pub mod kamailio;

@@ -166,3 +166,28 @@ async fn names_lead_where_naptr_and_srv_say() {
         assert_eq!(text(&properties["StateReason"]), "certificate", "{aor}");
     }
 }
+
+#[tokio::test]
+async fn e3_a_name_server_that_is_not_there_or_refuses_is_waited_for() {
+    let mut network = Network::connected();
+    let registrar = network.registrar(OFFICE, Behaviour::default());
+    let bus = Bus::start(Options::on(&network));
+    let mut client = Client::connect(&bus).await;
+    let name = format!("late.test:{}", registrar.address().port());
+    let id = client.create(alice(&name)).await.unwrap();
+    let expect = async |client: &Client, id: u32| {
+        assert_eq!(client.enable_and_wait(id).await.unwrap(), "waiting");
+        let properties = client.properties(id).await.unwrap();
+        assert_eq!(text(&properties["StateReason"]), "backoff", "{properties:?}");
+        let error = format!("{:?}", properties["LastError"]);
+        assert!(error.contains("NameResolution") && error.contains("dns"), "{error}");
+    };
+    // Nobody is at the name server's port.
+    expect(&client, id).await;
+    network.serve_names(&[format!("--host-record=late.test,{OFFICE}")]);
+    client.profile(id, "Refresh", &Dict::new()).await.unwrap();
+    client.until("ProfileStateChanged", "-> registered").await;
+    // Names of other domains this one refuses to look up: no word about whether they exist.
+    let elsewhere = client.create(alice("registrar.elsewhere")).await.unwrap();
+    expect(&client, elsewhere).await;
+}

@@ -201,7 +201,7 @@ async fn naptr(resolver: &TokioResolver, host: &str) -> Result<Vec<(Transport, S
 
 /// SRV by priority, and within one by weighted lot (RFC 2782). A single target `.` means: not offered here.
 async fn srv(resolver: &TokioResolver, transport: Transport, name: &str) -> Result<Vec<Server>, Failure> {
-    let mut found: Vec<_> = records(resolver, name, RecordType::SRV)
+    let found: Vec<_> = records(resolver, name, RecordType::SRV)
         .await?
         .into_iter()
         .filter_map(|data| match data {
@@ -212,24 +212,36 @@ async fn srv(resolver: &TokioResolver, transport: Transport, name: &str) -> Resu
     if found.len() == 1 && found[0].target.is_root() {
         return Err(Failure::NoSuchName(format!("{name} says that SIP is not offered here")));
     }
-    found.sort_by_key(|srv| (srv.priority, srv.weight));
+    let weights = found.iter().map(|srv| (srv.priority, srv.weight)).collect();
+    let order = order(weights, &mut rand::rng());
+    Ok(order
+        .into_iter()
+        .filter_map(|at| found.get(at))
+        .map(|srv| Server { transport, name: srv.target.to_string(), port: srv.port })
+        .collect())
+}
+
+/// In which order to try servers of these priorities and weights, by their places (RFC 2782): the lowest priority
+/// first, and within one by lot; a weight of 0 is drawn seldom.
+fn order(servers: Vec<(u16, u16)>, random: &mut dyn rand::Rng) -> Vec<usize> {
+    let mut left: Vec<_> = servers.into_iter().enumerate().collect();
+    left.sort_by_key(|(_, (priority, weight))| (*priority, *weight));
     let mut ordered = Vec::new();
-    while let Some(priority) = found.first().map(|srv| srv.priority) {
-        let group = found.iter().take_while(|srv| srv.priority == priority);
-        let total: u32 = group.clone().map(|srv| u32::from(srv.weight)).sum();
-        let lot = rand::rng().random_range(0..=total);
+    while let Some(first) = left.first().map(|(_, (priority, _))| *priority) {
+        let group = left.iter().take_while(|(_, (priority, _))| *priority == first);
+        let total: u32 = group.clone().map(|(_, (_, weight))| u32::from(*weight)).sum();
+        let lot = random.random_range(0..=total);
         let mut sum = 0;
         let chosen = group
-            .map(|srv| {
-                sum += u32::from(srv.weight);
+            .map(|(_, (_, weight))| {
+                sum += u32::from(*weight);
                 sum
             })
             .position(|sum| sum >= lot)
             .unwrap_or(0);
-        let srv = found.remove(chosen);
-        ordered.push(Server { transport, name: srv.target.to_string(), port: srv.port });
+        ordered.push(left.remove(chosen).0);
     }
-    Ok(ordered)
+    ordered
 }
 
 /// A and AAAA, in turn; `/etc/hosts` is asked first.
@@ -255,4 +267,28 @@ async fn addresses(resolver: &TokioResolver, name: &str) -> Result<Vec<IpAddr>, 
 
 fn no_such_name(name: &str) -> Failure {
     Failure::NoSuchName(format!("The name {} does not exist", name.trim_end_matches('.')))
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng as _;
+    use rand::rngs::StdRng;
+
+    use super::*;
+
+    #[test]
+    fn servers_are_tried_by_priority_and_within_one_as_often_as_their_weight_says() {
+        let mut random = StdRng::seed_from_u64(2782);
+        let servers = vec![(20, 50), (10, 0), (10, 30), (10, 10)];
+        let mut first = [0u32; 4];
+        for _ in 0..10_000 {
+            let order = order(servers.clone(), &mut random);
+            assert_eq!((order.len(), order[3]), (4, 0), "the higher priority comes last: {order:?}");
+            first[order[0]] += 1;
+        }
+        assert_eq!(first[0], 0);
+        assert!((50..600).contains(&first[1]), "weight 0 is drawn seldom: {first:?}");
+        let ratio = f64::from(first[2]) / f64::from(first[3]);
+        assert!((2.5..3.5).contains(&ratio), "30 to 10: {first:?}");
+    }
 }

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Runs each fuzz target for a bounded time, from its seeds. A find is printed and left in target/fuzz/finds.
+set -euo pipefail
+seconds=$1
+fuzz=$PWD/target/tools/bin/cargo-fuzz
+export CARGO_TARGET_DIR=$PWD/target/fuzz
+mkdir -p target/fuzz/finds
+corpus=$(mktemp -d)
+trap 'rm -rf "$corpus"' EXIT
+cd fuzz
+# Without sanitizers the stable compiler does; what we look for are panics, and unsafe code is forbidden.
+for target in message digest settings; do
+    mkdir "$corpus/$target"
+    "$fuzz" run --sanitizer none "$target" "$corpus/$target" "seeds/$target" -- \
+        -max_total_time="$seconds" -rss_limit_mb=512 -timeout=5 -artifact_prefix="$CARGO_TARGET_DIR/finds/" 2>&1 |
+        tail -n 40 >"$corpus/log" || { cat "$corpus/log"; exit 1; }
+    tail -n 1 "$corpus/log" | sed "s/^/fuzz $target: /"
+done
