@@ -21,6 +21,7 @@ use crate::network::sleep::SleepWatch;
 use crate::registry::call::{Caller, Name};
 use crate::registry::{Effect, Registry, Rules, Start};
 use crate::sip::Edge;
+use crate::store::seal::{CREDENTIAL, Seal};
 use crate::store::{Loaded, RealFiles, Store, StoreError};
 
 /// What the command line says.
@@ -81,6 +82,11 @@ impl Service {
         for (path, reason) in &loaded.set_aside {
             error!("{} was set aside, it cannot be read: {reason}", path.display());
         }
+        if !store.is_sealed() {
+            info!(
+                "passwords are stored unsealed, for the service's user alone: there is no credential {CREDENTIAL}"
+            );
+        }
         let address = if setup.session { "session" } else { "system" };
         let connection = match setup.session {
             true => Connection::session().await?,
@@ -134,13 +140,19 @@ impl Service {
 async fn open_store(path: &Path) -> Result<(Store, Loaded), ServiceError> {
     let until = tokio::time::Instant::now() + PREDECESSOR;
     loop {
-        match Store::open(path, RealFiles) {
+        match Store::open(path, RealFiles, credentials()?) {
             Err(StoreError::Locked(_)) if tokio::time::Instant::now() < until => {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             other => return Ok(other?),
         }
     }
+}
+
+/// The key to the secrets, where systemd hands one over.
+fn credentials() -> Result<Seal, StoreError> {
+    let directory = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    Ok(Seal::from_credentials(directory.as_deref())?)
 }
 
 /// What the registry starts from: of a predecessor's sessions those whose names still live, with the same user

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use super::record::{ProfileText, SecretsText};
+use super::seal::Seal;
 use super::{Files, Record, Step, Store, StoreError, Written};
 
 /// What the state directory holds.
@@ -24,7 +25,7 @@ pub struct Loaded {
 
 const DIRECTORIES: [&str; 3] = ["profiles", "secrets", "auto-register"];
 
-pub(super) fn open<F: Files>(root: &Path, files: F) -> Result<(Store<F>, Loaded), StoreError> {
+pub(super) fn open<F: Files>(root: &Path, files: F, seal: Seal) -> Result<(Store<F>, Loaded), StoreError> {
     let at = |path: &Path| {
         let path = path.to_owned();
         move |cause: io::Error| StoreError::Disk { path, cause }
@@ -49,6 +50,7 @@ pub(super) fn open<F: Files>(root: &Path, files: F) -> Result<(Store<F>, Loaded)
     let mut store = Store {
         root: root.to_owned(),
         files,
+        seal,
         written: BTreeMap::new(),
         defaults: BTreeMap::new(),
         next_id: 1,
@@ -83,7 +85,9 @@ impl<F: Files> Store<F> {
                     self.written.insert(id, written);
                     loaded.profiles.push(record);
                 }
-                Err(reason) => loaded.set_aside.push((self.set_aside(&path)?, reason)),
+                Err(Unusable::Broken(reason)) => loaded.set_aside.push((self.set_aside(&path)?, reason)),
+                // Nothing is wrong with the profile: it waits for its key.
+                Err(Unusable::Sealed(path, why)) => return Err(StoreError::Sealed { path, why }),
             }
         }
         loaded.profiles.sort_by_key(|record| record.id);
@@ -91,9 +95,10 @@ impl<F: Files> Store<F> {
         Ok(())
     }
 
-    fn read_profile(&self, id: u32, path: &Path) -> Result<(Record, Written), String> {
-        let text = fs::read(path).map_err(|error| error.to_string())?;
-        let parsed: ProfileText = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+    fn read_profile(&self, id: u32, path: &Path) -> Result<(Record, Written), Unusable> {
+        let broken = |error: &dyn std::fmt::Display| Unusable::Broken(error.to_string());
+        let text = fs::read(path).map_err(|error| broken(&error))?;
+        let parsed: ProfileText = serde_json::from_slice(&text).map_err(|error| broken(&error))?;
         let ProfileText { owner, shared, identity, secrets: generation, mut settings } = parsed;
         let mut kept = None;
         if let Some(generation) = generation {
@@ -101,18 +106,20 @@ impl<F: Files> Store<F> {
             secrets.clone().restore(&mut settings);
             kept = Some((generation, secrets));
         }
-        let settings = settings.rechecked().map_err(|error| error.to_string())?;
+        let settings = settings.rechecked().map_err(|error| broken(&error))?;
         let marker = self.dir("auto-register").join(id.to_string());
         let written = Written { text, secrets: kept, auto_register: marker.exists() };
         Ok((Record { id, owner, shared, settings, identity }, written))
     }
 
     /// A profile whose secrets cannot be read is set aside as well: without its password it would not be itself.
-    fn read_secrets(&self, id: u32, generation: u64) -> Result<SecretsText, String> {
+    fn read_secrets(&self, id: u32, generation: u64) -> Result<SecretsText, Unusable> {
         let path = self.secrets_path(id, generation);
-        let text = fs::read(&path).map_err(|error| format!("its secrets in {}: {error}", path.display()))?;
+        let broken = |what: String| Unusable::Broken(format!("its secrets in {} {what}", path.display()));
+        let kept = fs::read(&path).map_err(|error| broken(format!("cannot be read: {error}")))?;
+        let text = self.seal.open(kept, id).map_err(|why| Unusable::Sealed(path.clone(), why))?;
         // The parser's own words may quote the text: they are not repeated.
-        serde_json::from_slice(&text).map_err(|_| format!("its secrets in {} are no secrets", path.display()))
+        serde_json::from_slice(&text).map_err(|_| broken(String::from("are no secrets")))
     }
 
     fn load_defaults(&mut self, loaded: &mut Loaded) -> Result<(), StoreError> {
@@ -225,6 +232,14 @@ impl<F: Files> Store<F> {
         names.sort();
         Ok(names)
     }
+}
+
+/// Why a profile is not loaded.
+enum Unusable {
+    /// It cannot be read.
+    Broken(String),
+    /// Its secrets are sealed, in which file, and why they stay so.
+    Sealed(PathBuf, String),
 }
 
 /// A decimal id as we write it: no sign, no leading zero.

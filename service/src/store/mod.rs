@@ -3,7 +3,7 @@
 //! ```text
 //! lock                    held by the one process that writes here
 //! profiles/7.json         a profile; names the generation of its secrets
-//! secrets/7.3.json        its secrets, generation 3
+//! secrets/7.3.json        its secrets, generation 3, sealed where there is a key (seal.rs)
 //! auto-register/7         empty: profile 7 registers from boot on (the boot unit's condition)
 //! defaults.json           chosen defaults by uid
 //! next-id                 the first id never given, where no profile's file says it
@@ -12,6 +12,7 @@
 mod files;
 mod load;
 mod record;
+pub mod seal;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -22,6 +23,7 @@ pub use files::{Files, RealFiles, Step};
 pub use load::Loaded;
 pub use record::Record;
 use record::{ProfileText, SecretsText};
+use seal::Seal;
 
 /// Why the store cannot do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +39,17 @@ pub enum StoreError {
         /// What the system says.
         cause: io::Error,
     },
+    /// Secrets cannot be read, or written, as they are to be.
+    #[error(transparent)]
+    Seal(#[from] seal::SealError),
+    /// A secret's file is sealed, and cannot be opened.
+    #[error("{path}: {why}")]
+    Sealed {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
     /// A record cannot be written as text.
     #[error("profile {0} cannot be written: {1}")]
     Text(u32, serde_json::Error),
@@ -46,6 +59,7 @@ pub enum StoreError {
 pub struct Store<F: Files = RealFiles> {
     root: PathBuf,
     files: F,
+    seal: Seal,
     written: BTreeMap<u32, Written>,
     defaults: BTreeMap<u32, u32>,
     next_id: u32,
@@ -62,8 +76,8 @@ struct Written {
 impl<F: Files> Store<F> {
     /// Takes the directory `root` for this process and reads what is in it. Leftovers of interrupted writes are
     /// removed, files that cannot be read are set aside under another name.
-    pub fn open(root: &Path, files: F) -> Result<(Self, Loaded), StoreError> {
-        load::open(root, files)
+    pub fn open(root: &Path, files: F, seal: Seal) -> Result<(Self, Loaded), StoreError> {
+        load::open(root, files, seal)
     }
 
     /// Writes a new or changed profile. On an error the disk has what it had.
@@ -83,7 +97,10 @@ impl<F: Files> Store<F> {
 
         if let (Some(generation), true) = (generation, is_new_generation) {
             let bytes = serde_json::to_vec(&secrets).map_err(|error| StoreError::Text(id, error))?;
-            self.write_whole(&self.secrets_path(id, generation), &bytes)?;
+            let path = self.secrets_path(id, generation);
+            let bytes =
+                self.seal.close(bytes, id).map_err(|cause| StoreError::Disk { path: path.clone(), cause })?;
+            self.write_whole(&path, &bytes)?;
         }
         let auto_register = record.settings.auto_register();
         if auto_register {
@@ -129,6 +146,11 @@ impl<F: Files> Store<F> {
         self.write_whole(&self.root.join("defaults.json"), &text)?;
         self.defaults = defaults;
         Ok(())
+    }
+
+    /// Are secrets sealed?
+    pub fn is_sealed(&self) -> bool {
+        self.seal.is_there()
     }
 
     /// The first id never given.

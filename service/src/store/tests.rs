@@ -98,7 +98,7 @@ fn record(id: u32, name: &str, password: Option<&str>, auto: bool) -> Record {
 }
 
 fn load(root: &Path) -> (u32, Loaded) {
-    let (store, loaded) = Store::open(root, RealFiles).unwrap();
+    let (store, loaded) = Store::open(root, RealFiles, Seal::default()).unwrap();
     (store.next_id(), loaded)
 }
 
@@ -117,17 +117,18 @@ fn stopped_everywhere(op: Op, check: impl Fn(bool, &[Record], u32, &Loaded)) {
         for steps in 0.. {
             let dir = tempfile::tempdir().unwrap();
             {
-                let (mut store, _) = Store::open(dir.path(), RealFiles).unwrap();
+                let (mut store, _) = Store::open(dir.path(), RealFiles, Seal::default()).unwrap();
                 store.save(&record(1, "one", Some("old"), false)).unwrap();
                 store.save(&record(2, "two", None, true)).unwrap();
             }
             let opening = {
                 let counting = StoppingFiles::after(usize::MAX, false);
-                let (store, _) = Store::open(dir.path(), counting).unwrap();
+                let (store, _) = Store::open(dir.path(), counting, Seal::default()).unwrap();
                 usize::MAX - store.files.steps.get()
             };
             let (mut store, _) =
-                Store::open(dir.path(), StoppingFiles::after(opening + steps, loses)).unwrap();
+                Store::open(dir.path(), StoppingFiles::after(opening + steps, loses), Seal::default())
+                    .unwrap();
             let acknowledged = op(&mut store).is_ok();
             let done = store.files.steps.get() > 0;
             if loses {
@@ -214,7 +215,7 @@ fn u1_default_stopped_after_every_step_is_old_or_new() {
 fn u2_an_unreadable_profile_is_set_aside_and_the_rest_loads() {
     let dir = tempfile::tempdir().unwrap();
     {
-        let (mut store, _) = Store::open(dir.path(), RealFiles).unwrap();
+        let (mut store, _) = Store::open(dir.path(), RealFiles, Seal::default()).unwrap();
         for id in 1..=3 {
             store.save(&record(id, "x", Some("p"), false)).unwrap();
         }
@@ -234,7 +235,7 @@ fn u2_an_unreadable_profile_is_set_aside_and_the_rest_loads() {
 fn u2_a_file_with_a_setting_that_cannot_be_taken_is_set_aside() {
     let dir = tempfile::tempdir().unwrap();
     {
-        let (mut store, _) = Store::open(dir.path(), RealFiles).unwrap();
+        let (mut store, _) = Store::open(dir.path(), RealFiles, Seal::default()).unwrap();
         store.save(&record(1, "x", None, false)).unwrap();
     }
     let path = dir.path().join("profiles/1.json");
@@ -249,7 +250,7 @@ fn u2_a_file_with_a_setting_that_cannot_be_taken_is_set_aside() {
 fn secrets_stand_apart_and_files_are_for_their_owner_alone() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
-    let (mut store, _) = Store::open(&dir.path().join("state"), RealFiles).unwrap();
+    let (mut store, _) = Store::open(&dir.path().join("state"), RealFiles, Seal::default()).unwrap();
     store.save(&record(1, "x", Some("hunter2"), false)).unwrap();
     let root = dir.path().join("state");
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -263,15 +264,15 @@ fn secrets_stand_apart_and_files_are_for_their_owner_alone() {
 #[test]
 fn l6_a_second_instance_does_not_get_the_directory() {
     let dir = tempfile::tempdir().unwrap();
-    let (_store, _) = Store::open(dir.path(), RealFiles).unwrap();
-    assert!(matches!(Store::open(dir.path(), RealFiles), Err(StoreError::Locked(_))));
+    let (_store, _) = Store::open(dir.path(), RealFiles, Seal::default()).unwrap();
+    assert!(matches!(Store::open(dir.path(), RealFiles, Seal::default()), Err(StoreError::Locked(_))));
 }
 
 #[test]
 fn an_id_is_not_given_again_after_a_removal_and_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     {
-        let (mut store, _) = Store::open(dir.path(), RealFiles).unwrap();
+        let (mut store, _) = Store::open(dir.path(), RealFiles, Seal::default()).unwrap();
         store.save(&record(7, "x", None, false)).unwrap();
         store.remove(7).unwrap();
         assert_eq!(store.next_id(), 8);
@@ -301,7 +302,7 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         let mut model: BTreeMap<u32, Record> = BTreeMap::new();
         let mut in_doubt = None;
-        let opened = Store::open(dir.path(), StoppingFiles::after(4 + steps, loses));
+        let opened = Store::open(dir.path(), StoppingFiles::after(4 + steps, loses), Seal::default());
         if let Ok((mut store, _)) = opened {
             for change in changes {
                 let (id, after, result) = match change {
@@ -346,7 +347,7 @@ fn l5_the_boot_units_directory_holds_a_marker_for_each_auto_register_profile() {
         let entries = fs::read_dir(dir.path().join("auto-register")).unwrap();
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     };
-    let (mut store, _) = Store::open(dir.path(), RealFiles).unwrap();
+    let (mut store, _) = Store::open(dir.path(), RealFiles, Seal::default()).unwrap();
     store.save(&record(1, "x", None, false)).unwrap();
     assert_eq!(marked(), Vec::<String>::new(), "a boot without any starts nothing");
     store.save(&record(2, "x", None, true)).unwrap();
@@ -356,4 +357,22 @@ fn l5_the_boot_units_directory_holds_a_marker_for_each_auto_register_profile() {
     store.save(&record(2, "x", None, true)).unwrap();
     store.remove(2).unwrap();
     assert_eq!(marked(), Vec::<String>::new());
+}
+
+#[test]
+fn sealed_secrets_are_read_with_their_key_only_and_a_missing_key_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = || Seal::with(b"0123456789abcdef0123456789abcdef");
+    let (mut store, _) = Store::open(dir.path(), RealFiles, key()).unwrap();
+    let kept = record(1, "alice", Some("secret"), false);
+    store.save(&kept).unwrap();
+    drop(store);
+    let text = fs::read_to_string(dir.path().join("secrets/1.1.json")).unwrap();
+    assert!(text.contains("sealed") && !text.contains("secret\""), "{text}");
+
+    let error = Store::open(dir.path(), RealFiles, Seal::default()).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("secrets/1.1.json") && error.contains("sip-profiles-key"), "{error}");
+    let (store, loaded) = Store::open(dir.path(), RealFiles, key()).unwrap();
+    assert_eq!(loaded.profiles, [kept], "nothing was set aside");
+    assert!(store.is_sealed());
 }
