@@ -4,11 +4,17 @@ PREFIX ?= /usr
 DESTDIR ?=
 BINDIR = $(PREFIX)/bin
 SHARE = $(DESTDIR)$(PREFIX)/share
-SYSTEMD = $(DESTDIR)/usr/lib/systemd/system
+# The bus, systemd and polkit of all versions look here, whatever PREFIX the programs have.
+SYSTEM = $(DESTDIR)/usr
+UNITDIR ?= /usr/lib/systemd/system
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
 RELEASE = target/release
+PROGRAMS = sip-profiled sip-profiles sip-profiles-tray
+BUILT = $(addprefix $(RELEASE)/,$(PROGRAMS))
 DENY = target/tools/bin/cargo-deny
 
-.PHONY: all demo test lint deny figures build install packages
+.PHONY: all demo test lint deny figures build install install-service install-command install-tray uninstall \
+	deb install-test packages
 
 all: build
 
@@ -47,18 +53,51 @@ build:
 packages:
 	@bash tests/packages.sh
 
-install: build
+# Builds only what is missing: `make build`, then `sudo make install` needs no toolchain.
+install: install-service install-command install-tray
+
+$(BUILT):
+	$(MAKE) build
+
+install-service: $(RELEASE)/sip-profiled
 	install -D -m 755 $(RELEASE)/sip-profiled $(DESTDIR)$(BINDIR)/sip-profiled
-	install -D -m 755 $(RELEASE)/sip-profiles $(DESTDIR)$(BINDIR)/sip-profiles
 	install -D -m 644 -t $(SHARE)/dbus-1/interfaces dbus/interfaces/*.xml
-	install -D -m 644 dbus/install/org.sipprofiles.conf $(SHARE)/dbus-1/system.d/org.sipprofiles.conf
-	install -d $(SHARE)/dbus-1/system-services $(SYSTEMD) $(SHARE)/man/man1
-	sed 's|@bindir@|$(BINDIR)|' dbus/install/org.sipprofiles.service > $(SHARE)/dbus-1/system-services/org.sipprofiles.service
-	sed 's|@bindir@|$(BINDIR)|' dbus/install/sip-profiled.service > $(SYSTEMD)/sip-profiled.service
-	install -m 644 dbus/install/sip-profiled-boot.service $(SYSTEMD)/sip-profiled-boot.service
-	install -D -m 644 dbus/install/sip-profiles.sysusers $(DESTDIR)/usr/lib/sysusers.d/sip-profiles.conf
+	install -D -m 644 dbus/install/org.sipprofiles.conf $(SYSTEM)/share/dbus-1/system.d/org.sipprofiles.conf
+	install -D -m 644 -t $(SYSTEM)/share/polkit-1/actions dbus/install/org.sipprofiles.policy
+	install -D -m 644 dbus/install/sip-profiles.sysusers $(SYSTEM)/lib/sysusers.d/sip-profiles.conf
+	install -D -m 644 dbus/install/sip-profiles.tmpfiles $(SYSTEM)/lib/tmpfiles.d/sip-profiles.conf
+	install -D -m 644 -t $(SYSTEM)/share/dbus-1/system-services dbus/install/org.sipprofiles.service
+	install -D -m 644 -t $(DESTDIR)$(UNITDIR) dbus/install/sip-profiled.service dbus/install/sip-profiled-boot.service
+	sed -i 's|@bindir@|$(BINDIR)|' $(SYSTEM)/share/dbus-1/system-services/org.sipprofiles.service \
+		$(DESTDIR)$(UNITDIR)/sip-profiled.service
+	install -D -m 644 -t $(SHARE)/man/man8 docs/man/sip-profiled.8
+
+# The man page and the completions come from the command itself.
+install-command: $(RELEASE)/sip-profiles
+	install -D -m 755 $(RELEASE)/sip-profiles $(DESTDIR)$(BINDIR)/sip-profiles
+	install -d $(SHARE)/man/man1 $(SHARE)/bash-completion/completions $(DESTDIR)$(ZSHDIR) $(SHARE)/fish/vendor_completions.d
 	$(RELEASE)/sip-profiles man > $(SHARE)/man/man1/sip-profiles.1
-	install -d $(SHARE)/bash-completion/completions $(SHARE)/zsh/vendor-completions $(SHARE)/fish/vendor_completions.d
 	$(RELEASE)/sip-profiles completions bash > $(SHARE)/bash-completion/completions/sip-profiles
-	$(RELEASE)/sip-profiles completions zsh > $(SHARE)/zsh/vendor-completions/_sip-profiles
+	$(RELEASE)/sip-profiles completions zsh > $(DESTDIR)$(ZSHDIR)/_sip-profiles
 	$(RELEASE)/sip-profiles completions fish > $(SHARE)/fish/vendor_completions.d/sip-profiles.fish
+
+# The applet and its editor, with icons and desktop files.
+install-tray: $(RELEASE)/sip-profiles-tray
+	install -D -m 755 $(RELEASE)/sip-profiles-tray $(DESTDIR)$(BINDIR)/sip-profiles-tray
+	install -D -m 644 -t $(SHARE)/man/man1 docs/man/sip-profiles-tray.1
+
+# Removes what `install` with the same variables puts there (it asks `install`, with empty programs); profiles,
+# passwords and the system user stay.
+uninstall:
+	@stage=$$(mktemp -d) && trap 'rm -rf "$$stage"' EXIT && cd "$$stage" && \
+	for program in $(PROGRAMS); do printf '#!/bin/sh\n' > $$program && chmod 755 $$program; done && \
+	$(MAKE) --silent -C "$(CURDIR)" install DESTDIR="$$stage/root" RELEASE="$$stage" && \
+	cd root && find . ! -type d -printf '%P\n' | while read -r file; do rm -f "$(abspath $(DESTDIR))/$$file"; done
+
+# Debian packages in target/debian: sip-profiled, sip-profiles, sip-profiles-tray.
+deb: build
+	@bash debian/make.sh
+
+# A clean Debian gets those packages: activation, upgrade, removal, purge, and a boot.
+install-test: packages deb
+	@bash tests/install.sh
