@@ -13,8 +13,8 @@ PROGRAMS = sip-profiled sip-profiles sip-profiles-tray
 BUILT = $(addprefix $(RELEASE)/,$(PROGRAMS))
 DENY = target/tools/bin/cargo-deny
 
-.PHONY: all demo test lint deny figures build install install-service install-command install-tray uninstall \
-	deb install-test packages
+.PHONY: all demo test lint deny figures build programs install install-service install-command install-tray \
+	uninstall deb install-test packages
 
 all: build
 
@@ -48,13 +48,15 @@ figures: packages
 	$(RELEASE)/sip-profiles-figures
 
 build:
-	cargo build --workspace --release
+	cargo build --workspace --release --locked
 
 packages:
 	@bash tests/packages.sh
 
 # Builds only what is missing: `make build`, then `sudo make install` needs no toolchain.
 install: install-service install-command install-tray
+
+programs: $(BUILT)
 
 $(BUILT):
 	$(MAKE) build
