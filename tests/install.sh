@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# The Debian packages in a clean Debian 12: first with nothing but a bus, then booted with systemd. As root; called by
+# `make install-test`, which has built the packages. Prints a line for each thing seen, and how many were.
+set -eu
+cd "$(dirname "$0")/.."
+[ "$(id -u)" -eq 0 ] || exec sudo --preserve-env=PATH bash "$0"
+
+mkdir -p target/install
+here=$(mktemp -d "$PWD/target/install/XXXXXX")
+trap 'rm -rf --one-file-system "$here"' EXIT
+root=$here/root
+
+say() { printf 'install: %s\n' "$*"; }
+
+# The mirror is the one that this machine uses itself, with its proxies. Kept for the next time.
+fresh_debian() {
+    local base=$PWD/target/install/base.tar mirror
+    mkdir "$root"
+    if [ ! -e "$base" ]; then
+        mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Codename: bookworm' | head -n 1)
+        debootstrap --variant=minbase --include=dbus bookworm "$here/base" "$mirror" >"$here/debootstrap.log" 2>&1 ||
+            { tail -n 20 "$here/debootstrap.log"; return 1; }
+        tar -C "$here/base" -cf "$base.new" . && mv "$base.new" "$base"
+    fi
+    tar -C "$root" -xf "$base"
+    rm -f "$root/etc/apt/sources.list"
+    cp -a /etc/apt/sources.list* "$root/etc/apt/"
+    apt-config dump | grep -i '^Acquire' >"$root/etc/apt/apt.conf.d/90host" || true
+    mkdir "$root/packages" "$root/newer" "$root/test"
+}
+
+# The same packages with a higher version, to upgrade to.
+newer() {
+    local package unpacked
+    for package in target/debian/*.deb; do
+        unpacked=$here/unpacked
+        dpkg-deb -R "$package" "$unpacked"
+        sed -i -E 's/^(Version: .*)/\1+newer/; /^Depends:/s/(sip-profiled \(= [^)]*)/\1+newer/' "$unpacked/DEBIAN/control"
+        dpkg-deb --root-owner-group -b "$unpacked" "$root/newer/$(basename "$package")" >/dev/null
+        rm -rf "$unpacked"
+    done
+}
+
+# Runs a script of ours in the root, with only what it mounts itself; whatever it started ends with it.
+inside() {
+    unshare --mount --pid --ipc --uts --net --fork --kill-child --mount-proc="$root/proc" \
+        sh -c 'ip link set lo up && exec "$@"' sh chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 bash "/test/$1"
+}
+
+dependencies() {
+    dpkg-deb -f "$1" Depends | tr ',' '\n' | grep -v 'sip-profile' | paste -sd,
+}
+
+say "a clean Debian 12"
+fresh_debian
+cp target/debian/*.deb "$root/packages/"
+newer
+cp tests/install/* target/release/sip-profiles-test-registrar "$root/test/"
+for package in target/debian/*.deb; do
+    chroot "$root" sh -c 'apt-get update -q && apt-get satisfy -q -y --no-install-recommends "$1"' sh "$(dependencies "$package")"
+done >"$here/apt.log" 2>&1 || { tail -n 20 "$here/apt.log"; exit 1; }
+
+say "on a bus alone"
+inside bus.sh | tee "$here/results"
+
+say "booted with systemd"
+bash tests/install/boot.sh "$root" | tee -a "$here/results"
+
+passed=$(grep -c '^ok: ' "$here/results" || true)
+failed=$(grep -c '^FAILED: ' "$here/results" || true)
+echo "install: $passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
