@@ -30,7 +30,7 @@ start_registrar
 check "a user creates a profile" as alice sip-profiles add alice@127.0.0.1 registrar="$registrar"
 printf wonderland | as alice sip-profiles set-password 1
 check "another user does not see it" fails as bob sip-profiles show 1
-as alice sip-profiles hold 1 2>/tmp/hold &
+(exec_as alice sip-profiles hold 1) 2>/tmp/hold &
 holder=$!
 check "held, it is registered" within 10 is 1 State 's "registered"'
 

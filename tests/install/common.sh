@@ -26,11 +26,13 @@ within() {
     return 1
 }
 
-as() {
+exec_as() {
     local user=$1
     shift
-    setpriv --reuid="$user" --regid="$user" --init-groups env HOME=/tmp "$@"
+    exec setpriv --reuid="$user" --regid="$user" --init-groups env HOME=/tmp "$@"
 }
+
+as() { (exec_as "$@"); }
 
 # The process that owns the name; nothing when there is none.
 service() {
@@ -41,7 +43,6 @@ service() {
 runs() { [ -n "$(service)" ]; }
 gone() { [ -z "$(service)" ] && ! pidof sip-profiled >/dev/null; }
 changed_from() { runs && [ "$(service)" != "$1" ]; }
-says() { as alice sip-profiles "${@:2}" 2>&1 | grep -qi -- "$1"; }
 property() { as alice busctl get-property org.sipprofiles "/org/sipprofiles/profile/$1" org.sipprofiles.Profile1 "$2"; }
 is() { [ "$(property "$1" "$2")" = "$3" ]; }
 
