@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 mkdir -p target/install
 here=$(mktemp -d "$PWD/target/install/XXXXXX")
-[ -n "${KEEP:-}" ] || trap 'rm -rf --one-file-system "$here"' EXIT
+trap 'rm -rf --one-file-system "$here"' EXIT
 root=$here/root
 
 say() { printf 'install: %s\n' "$*"; }
