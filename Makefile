@@ -28,6 +28,7 @@ demo: packages
 test: packages lint deny
 	cargo build --workspace
 	cargo test --workspace
+	$(MAKE) install-test
 
 lint:
 	cargo fmt --all --check

@@ -68,20 +68,40 @@ UNIT
 }
 
 dependencies() {
-    dpkg-deb -f "$1" Depends | tr ',' '\n' | grep -v 'sip-profile' | paste -sd,
+    dpkg-deb -f "$1" Depends | tr ',' '\n' | grep -v sip-profile
 }
+
+# `make install` and `make uninstall` with a prefix of their own.
+staged() {
+    local stage=$here/stage
+    make --silent install DESTDIR="$stage" PREFIX=/usr/local
+    for file in usr/local/bin/sip-profiled usr/local/bin/sip-profiles usr/local/bin/sip-profiles-tray \
+        usr/local/share/man/man1/sip-profiles.1 usr/local/share/zsh/site-functions/_sip-profiles \
+        usr/share/dbus-1/system.d/org.sipprofiles.conf usr/share/polkit-1/actions/org.sipprofiles.policy; do
+        [ -s "$stage/$file" ] && echo "ok: make install brings $file" || echo "FAILED: make install: no $file"
+    done
+    grep -q '^Exec=/usr/local/bin/sip-profiled$' "$stage/usr/share/dbus-1/system-services/org.sipprofiles.service" &&
+        echo "ok: the bus finds the service there" || echo "FAILED: the bus does not find the service there"
+    make --silent uninstall DESTDIR="$stage" PREFIX=/usr/local
+    [ -z "$(find "$stage" ! -type d)" ] && echo "ok: make uninstall leaves no file" ||
+        { echo "FAILED: make uninstall leaves"; find "$stage" ! -type d; }
+}
+
+say "make install and make uninstall"
+staged | tee "$here/results"
 
 say "a clean Debian 12"
 fresh_debian
 cp target/debian/*.deb "$root/packages/"
 newer
 cp tests/install/* target/release/sip-profiles-test-registrar "$root/test/"
-for package in target/debian/*.deb; do
-    chroot "$root" sh -c 'apt-get update -q && apt-get satisfy -q -y --no-install-recommends "$1"' sh "$(dependencies "$package")"
-done >"$here/apt.log" 2>&1 || { tail -n 20 "$here/apt.log"; exit 1; }
+dependencies=$(for package in target/debian/*.deb; do dependencies "$package"; done | paste -sd,)
+# With polkitd, which is recommended only, to see our actions in it.
+chroot "$root" sh -c 'apt-get update -q && apt-get satisfy -q -y --no-install-recommends "$1"' sh "$dependencies, polkitd" \
+    >"$here/apt.log" 2>&1 || { tail -n 20 "$here/apt.log"; exit 1; }
 
 say "on a bus alone"
-inside bus.sh | tee "$here/results"
+inside bus.sh | tee -a "$here/results"
 
 say "booted with systemd"
 for time in 1 2 3; do

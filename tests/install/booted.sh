@@ -30,12 +30,33 @@ hold() {
     holder=$!
 }
 
+# May the service ask polkit about the holder's bus name?
+may_ask_polkit() {
+    local name
+    name=$(as alice busctl -j call org.sipprofiles /org/sipprofiles/profile/1 org.sipprofiles.Profile1 ListUsers |
+        grep -o ':[0-9]*\.[0-9]*' | head -n 1)
+    as sip-profiles busctl call org.freedesktop.PolicyKit1 /org/freedesktop/PolicyKit1/Authority \
+        org.freedesktop.PolicyKit1.Authority CheckAuthorization '(sa{sv})sa{ss}us' \
+        system-bus-name 1 name s "$name" org.sipprofiles.use-shared 0 0 ''
+}
+
+polkit() {
+    check "polkit knows use-shared: yes for who sits there" \
+        sh -c 'pkaction --verbose --action-id org.sipprofiles.use-shared | grep "implicit active: *yes"'
+    for action in manage-shared force-disable; do
+        check "polkit knows $action: an administrator's password" \
+            sh -c "pkaction --verbose --action-id org.sipprofiles.$action | grep 'implicit active: *auth_admin_keep'"
+    done
+    check "the service may ask polkit about others" may_ask_polkit
+}
+
 work_and_upgrade() {
     local before
     check "a user creates a profile" as alice sip-profiles add alice@127.0.0.1 registrar="$registrar"
     printf wonderland | as alice sip-profiles set-password 1
     hold
     check "in the sandbox, held, it is registered" within 10 is 1 State 's "registered"'
+    polkit
     check "a move to one interface is taken" as alice sip-profiles set 1 interface=lo
     check "and registers, without a capability" within 10 is 1 State 's "registered"'
     farewells_before=$(farewells)
