@@ -113,7 +113,7 @@ case $1 in
     check "removal under a holder and a watcher" dpkg --remove sip-profiles-tray sip-profiles sip-profiled
     check "leaves no daemon" within 6 gone
     check "no unit" fails systemctl cat sip-profiled
-    check "the registrar has heard the farewell" test "$(farewells)" = 1
+    check "the registrar has heard the farewell" farewell_is_last
     check "purge" dpkg --purge sip-profiles-tray sip-profiles sip-profiled
     check "leaves no files" fails sh -c 'ls -d /var/lib/sip-profiles /run/sip-profiles /etc/systemd/system/*/sip-* 2>/dev/null | grep .'
     ;;

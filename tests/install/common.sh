@@ -54,3 +54,5 @@ start_registrar() {
 }
 
 farewells() { grep -c ' de-registers ' /tmp/registrar; }
+# A client's question may have started the service once more meanwhile: then there are two.
+farewell_is_last() { tail -n 1 /tmp/registrar | grep ' de-registers '; }
