@@ -99,6 +99,7 @@ uninstall:
 
 # Debian packages in target/debian: sip-profiled, sip-profiles, sip-profiles-tray.
 deb: build
+	@bash tests/packages.sh debhelper dpkg-dev lintian pkg-config systemd
 	@bash debian/make.sh
 
 # A clean Debian gets those packages: activation, upgrade, removal, purge, and a boot.

@@ -18,6 +18,7 @@ fresh_debian() {
     mkdir "$root"
     if [ ! -e "$base" ]; then
         mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Codename: bookworm' | head -n 1)
+        [ -n "$mirror" ] || { echo "install: no Debian 12 among this machine's apt sources"; return 1; }
         debootstrap --variant=minbase --include=dbus bookworm "$here/base" "$mirror" >"$here/debootstrap.log" 2>&1 ||
             { tail -n 20 "$here/debootstrap.log"; return 1; }
         tar -C "$here/base" -cf "$base.new" . && mv "$base.new" "$base"
@@ -83,8 +84,9 @@ staged() {
     grep -q '^Exec=/usr/local/bin/sip-profiled$' "$stage/usr/share/dbus-1/system-services/org.sipprofiles.service" &&
         echo "ok: the bus finds the service there" || echo "FAILED: the bus does not find the service there"
     make --silent uninstall DESTDIR="$stage" PREFIX=/usr/local
-    [ -z "$(find "$stage" ! -type d)" ] && echo "ok: make uninstall leaves no file" ||
-        { echo "FAILED: make uninstall leaves"; find "$stage" ! -type d; }
+    local left
+    left=$(find "$stage" ! -type d)
+    [ -z "$left" ] && echo "ok: make uninstall leaves no file" || printf 'FAILED: make uninstall leaves\n%s\n' "$left"
 }
 
 say "make install and make uninstall"

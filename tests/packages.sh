@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that building, the demo and the tests need, those that are missing.
+# Installs the Debian packages that building, the demo and the tests need, those that are missing; with arguments, those.
 set -eu
 
 wanted=(gcc libc6-dev dbus systemd util-linux iproute2 dnsmasq-base kamailio kamailio-tls-modules python3-gi gir1.2-glib-2.0
     debhelper debootstrap dpkg-dev lintian pkg-config systemd-container)
+[ $# -eq 0 ] || wanted=("$@")
 missing=()
 for package in "${wanted[@]}"; do
     dpkg-query -W -f='${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # For the scripts that run in the clean Debian.
 
 # Says whether the command succeeds: `check "what is seen" command…`.
