@@ -4,14 +4,22 @@ PREFIX ?= /usr
 DESTDIR ?=
 BINDIR = $(PREFIX)/bin
 SHARE = $(DESTDIR)$(PREFIX)/share
-SYSTEMD = $(DESTDIR)/usr/lib/systemd/system
-RELEASE = target/release
+# The bus, systemd and polkit of all versions look here, whatever PREFIX the programs have.
+SYSTEM = $(DESTDIR)/usr
+UNITDIR ?= /usr/lib/systemd/system
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
+# `debug` makes packages of what the tests have built, sooner.
+PROFILE ?= release
+RELEASE = target/$(PROFILE)
+PROGRAMS = sip-profiled sip-profiles sip-profiles-tray sip-profiles-editor
+BUILT = $(addprefix $(RELEASE)/,$(PROGRAMS))
 DENY = target/tools/bin/cargo-deny
 FUZZ = target/tools/bin/cargo-fuzz
 TOOL = cargo install --locked --debug --quiet --root target/tools --target-dir target/tools/build
 FUZZ_SECONDS ?= 20
 
-.PHONY: all demo test lint deny fuzz figures build editor install install-editor packages
+.PHONY: all demo test lint deny fuzz figures build programs install install-service install-command install-tray \
+	install-editor uninstall deb install-test packages
 
 all: build
 
@@ -26,6 +34,7 @@ test: packages lint deny
 	cargo build --workspace
 	cargo test --workspace
 	$(MAKE) fuzz
+	$(MAKE) install-test PROFILE=debug
 
 lint:
 	cargo fmt --all --check
@@ -51,35 +60,50 @@ $(FUZZ):
 # Prints what it costs and what it survives.
 figures: packages
 	cargo build --release
-	$(RELEASE)/sip-profiles-figures
-	$(RELEASE)/sip-profiles-outages
+	target/release/sip-profiles-figures
+	target/release/sip-profiles-outages
 
-# Without the editor: that needs GTK 4.8 and libadwaita 1.2 (Debian: libgtk-4-dev, libadwaita-1-dev).
+# The editor needs GTK 4.8 and libadwaita 1.2 (Debian: libgtk-4-dev, libadwaita-1-dev); without it: cargo build --release.
 build:
-	cargo build --release
-
-editor:
-	cargo build --release --package sip-profiles-editor
+	cargo build --workspace --locked $(if $(filter release,$(PROFILE)),--release)
 
 packages:
 	@bash tests/packages.sh
 
-install: build
+# Builds only what is missing: `make build`, then `sudo make install` needs no toolchain.
+install: install-service install-command install-tray install-editor
+
+programs: $(BUILT)
+
+$(BUILT):
+	$(MAKE) build
+
+install-service: $(RELEASE)/sip-profiled
 	install -D -m 755 $(RELEASE)/sip-profiled $(DESTDIR)$(BINDIR)/sip-profiled
-	install -D -m 755 $(RELEASE)/sip-profiles $(DESTDIR)$(BINDIR)/sip-profiles
 	install -D -m 644 -t $(SHARE)/dbus-1/interfaces dbus/interfaces/*.xml
-	install -D -m 644 dbus/install/org.sipprofiles.conf $(SHARE)/dbus-1/system.d/org.sipprofiles.conf
-	install -d $(SHARE)/dbus-1/system-services $(SYSTEMD) $(SHARE)/man/man1
-	sed 's|@bindir@|$(BINDIR)|' dbus/install/org.sipprofiles.service > $(SHARE)/dbus-1/system-services/org.sipprofiles.service
-	sed 's|@bindir@|$(BINDIR)|' dbus/install/sip-profiled.service > $(SYSTEMD)/sip-profiled.service
-	install -m 644 dbus/install/sip-profiled-boot.service $(SYSTEMD)/sip-profiled-boot.service
-	install -D -m 644 dbus/install/sip-profiles.sysusers $(DESTDIR)/usr/lib/sysusers.d/sip-profiles.conf
+	install -D -m 644 dbus/install/org.sipprofiles.conf $(SYSTEM)/share/dbus-1/system.d/org.sipprofiles.conf
+	install -D -m 644 -t $(SYSTEM)/share/polkit-1/actions dbus/install/org.sipprofiles.policy
+	install -D -m 644 dbus/install/sip-profiles.sysusers $(SYSTEM)/lib/sysusers.d/sip-profiles.conf
+	install -D -m 644 dbus/install/sip-profiles.tmpfiles $(SYSTEM)/lib/tmpfiles.d/sip-profiles.conf
+	install -D -m 644 -t $(SYSTEM)/share/dbus-1/system-services dbus/install/org.sipprofiles.service
+	install -D -m 644 -t $(DESTDIR)$(UNITDIR) dbus/install/sip-profiled.service dbus/install/sip-profiled-boot.service
+	sed -i 's|@bindir@|$(BINDIR)|' $(SYSTEM)/share/dbus-1/system-services/org.sipprofiles.service \
+		$(DESTDIR)$(UNITDIR)/sip-profiled.service
+	install -D -m 644 -t $(SHARE)/man/man8 docs/man/sip-profiled.8
+
+# The man page and the completions come from the command itself.
+install-command: $(RELEASE)/sip-profiles
+	install -D -m 755 $(RELEASE)/sip-profiles $(DESTDIR)$(BINDIR)/sip-profiles
+	install -d $(SHARE)/man/man1 $(SHARE)/bash-completion/completions $(DESTDIR)$(ZSHDIR) $(SHARE)/fish/vendor_completions.d
 	$(RELEASE)/sip-profiles man > $(SHARE)/man/man1/sip-profiles.1
-	install -d $(SHARE)/bash-completion/completions $(SHARE)/zsh/vendor-completions $(SHARE)/fish/vendor_completions.d
 	$(RELEASE)/sip-profiles completions bash > $(SHARE)/bash-completion/completions/sip-profiles
-	$(RELEASE)/sip-profiles completions zsh > $(SHARE)/zsh/vendor-completions/_sip-profiles
+	$(RELEASE)/sip-profiles completions zsh > $(DESTDIR)$(ZSHDIR)/_sip-profiles
 	$(RELEASE)/sip-profiles completions fish > $(SHARE)/fish/vendor_completions.d/sip-profiles.fish
+
+# The applet, with icons and desktop files.
+install-tray: $(RELEASE)/sip-profiles-tray
 	install -D -m 755 $(RELEASE)/sip-profiles-tray $(DESTDIR)$(BINDIR)/sip-profiles-tray
+	install -D -m 644 -t $(SHARE)/man/man1 docs/man/sip-profiles-tray.1
 	install -D -m 644 -t $(SHARE)/icons/hicolor/symbolic/status tray/icons/hicolor/symbolic/status/*.svg
 	install -D -m 644 -t $(SHARE)/icons/hicolor/scalable/status tray/icons/hicolor/scalable/status/*.svg
 	install -D -m 644 -t $(SHARE)/icons/hicolor/scalable/apps tray/icons/hicolor/scalable/apps/*.svg
@@ -87,6 +111,25 @@ install: build
 	install -D -m 644 -t $(SHARE)/metainfo tray/install/org.sipprofiles.Tray.metainfo.xml
 	install -D -m 644 tray/install/org.sipprofiles.Tray-autostart.desktop $(DESTDIR)/etc/xdg/autostart/org.sipprofiles.Tray.desktop
 
-install-editor: editor
+# The account window; needs GTK 4.8 and libadwaita 1.2.
+install-editor: $(RELEASE)/sip-profiles-editor
 	install -D -m 755 $(RELEASE)/sip-profiles-editor $(DESTDIR)$(BINDIR)/sip-profiles-editor
+	install -D -m 644 -t $(SHARE)/man/man1 docs/man/sip-profiles-editor.1
 	install -D -m 644 -t $(SHARE)/applications tray/editor/install/org.sipprofiles.Editor.desktop
+
+# Removes what `install` with the same variables puts there (it asks `install`, with empty programs); profiles,
+# passwords and the system user stay.
+uninstall:
+	@stage=$$(mktemp -d) && trap 'rm -rf "$$stage"' EXIT && cd "$$stage" && \
+	for program in $(PROGRAMS); do printf '#!/bin/sh\n' > $$program && chmod 755 $$program; done && \
+	$(MAKE) --silent -C "$(CURDIR)" install DESTDIR="$$stage/root" RELEASE="$$stage" && \
+	cd root && find . ! -type d -printf '%P\n' | while read -r file; do rm -f "$(abspath $(DESTDIR))/$$file"; done
+
+# Debian packages in target/debian: sip-profiled, sip-profiles, sip-profiles-tray.
+deb: build
+	@bash tests/packages.sh debhelper dpkg-dev lintian pkg-config systemd
+	@PROFILE=$(PROFILE) bash debian/make.sh
+
+# A clean Debian gets those packages: activation, upgrade, removal, purge, and a boot.
+install-test: packages deb
+	@PROFILE=$(PROFILE) bash tests/install.sh

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that building, the demo and the tests need, those that are missing.
+# Installs the Debian packages that building, the demo and the tests need, those that are missing; with arguments, those.
 set -eu
 
 wanted=(gcc libc6-dev dbus systemd util-linux iproute2 dnsmasq-base kamailio kamailio-tls-modules kamailio-outbound-modules)
@@ -7,6 +7,9 @@ wanted+=(g++ python3-gi gir1.2-glib-2.0)
 # The editor: GTK to build it; for its tests a screen, a keyboard, and a screen reader's view.
 wanted+=(pkg-config libgtk-4-dev libadwaita-1-dev adwaita-icon-theme fonts-dejavu-core librsvg2-common)
 wanted+=(xvfb xdotool x11-utils at-spi2-core gir1.2-atspi-2.0)
+# Packages, and the clean Debian that they are tried in.
+wanted+=(debhelper debootstrap dpkg-dev lintian systemd-container)
+[ $# -eq 0 ] || wanted=("$@")
 missing=()
 for package in "${wanted[@]}"; do
     dpkg-query -W -f='${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")

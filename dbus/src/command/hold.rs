@@ -10,7 +10,7 @@ use sip_profiles::proxy::Options;
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::failure::Failure;
+use super::failure::{self, Failure};
 use super::{Service, print, profiles};
 
 pub async fn hold(service: &Service, id: u32, command: Vec<String>, json: bool) -> Result<ExitCode, Failure> {
@@ -40,7 +40,11 @@ pub async fn hold(service: &Service, id: u32, command: Vec<String>, json: bool) 
         tokio::select! {
             Some(change) = states.next() => {
                 if change.args()?.id == id {
-                    tell(service, id, json, &mut told).await?;
+                    match tell(service, id, json, &mut told).await {
+                        // The service ended before it answered. The hold outlives it, and its successor has news.
+                        Err(failure) if failure.code == failure::UNREACHABLE => {}
+                        outcome => outcome?,
+                    }
                 }
             }
             Some(error) = errors.next() => {
