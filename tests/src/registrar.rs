@@ -290,8 +290,11 @@ impl Desk {
 impl Inner {
     fn answer(&mut self, message: &Message, from: SocketAddr) -> Option<String> {
         self.packets = self.packets.wrapping_add(1);
-        let every = self.behaviour.loses_every;
-        if every > 0 && self.packets % every == 0 { None } else { self.decide(message, from) }
+        if self.packets.is_multiple_of(self.behaviour.loses_every) {
+            None
+        } else {
+            self.decide(message, from)
+        }
     }
 
     fn decide(&mut self, message: &Message, from: SocketAddr) -> Option<String> {
