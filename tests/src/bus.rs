@@ -3,11 +3,13 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{Gid, Pid, Signal, Uid, kill_process, test_kill_process};
+use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
 use tempfile::TempDir;
 use zbus::Connection;
 
@@ -84,6 +86,20 @@ impl Bus {
     /// A new connection of this process.
     pub async fn connect(&self) -> Connection {
         let builder = zbus::connection::Builder::address(self.address().as_str());
+        builder.build().await.expect("the bus takes connections")
+    }
+
+    /// A new connection of this process that the bus takes for one of another user's.
+    pub async fn connect_as(&self, uid: u32) -> Connection {
+        let socket = self.path("bus");
+        // Credentials are a thread's own, and those of the connecting thread are what the bus sees.
+        let connecting = std::thread::spawn(move || {
+            set_thread_res_gid(Gid::from_raw(uid), Gid::from_raw(uid), Gid::from_raw(uid))?;
+            set_thread_res_uid(Uid::from_raw(uid), Uid::from_raw(uid), Uid::from_raw(uid))?;
+            UnixStream::connect(socket)
+        });
+        let stream = connecting.join().expect("the thread ends").expect("root may be anybody");
+        let builder = zbus::connection::Builder::unix_stream(stream).user_id(uid);
         builder.build().await.expect("the bus takes connections")
     }
 
@@ -200,13 +216,16 @@ fn bus_config(root: &Path, shipped: &Path) -> String {
     <allow send_destination="org.freedesktop.DBus" send_interface="org.freedesktop.DBus.Properties"/>
     <allow send_destination="org.freedesktop.DBus" send_interface="org.freedesktop.DBus.Monitoring"/>
     <allow send_destination="org.freedesktop.login1"/>
+    <allow send_destination="org.freedesktop.PolicyKit1"/>
   </policy>
   <policy user="root">
     <allow own="org.freedesktop.login1"/>
+    <allow own="org.freedesktop.PolicyKit1"/>
   </policy>
   <limit name="max_connections_per_user">4096</limit>
   <limit name="max_completed_connections">4096</limit>
   <limit name="max_incomplete_connections">512</limit>
+  <include ignore_missing="yes">/usr/share/dbus-1/system.d/org.freedesktop.PolicyKit1.conf</include>
   <include>{shipped}</include>
 </busconfig>
 "#,
