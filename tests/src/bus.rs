@@ -24,6 +24,8 @@ pub struct Options {
     pub log: String,
     /// What to put in front of the service's command, to run it elsewhere.
     pub wrapper: String,
+    /// The service runs as that user, whom policies then name in place of sip-profiles, instead of as root.
+    pub user: Option<(&'static str, u32)>,
 }
 
 impl Options {
@@ -35,7 +37,7 @@ impl Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { idle_timeout: 30.0, log: String::from("debug"), wrapper: String::new() }
+        Self { idle_timeout: 30.0, log: String::from("debug"), wrapper: String::new(), user: None }
     }
 }
 
@@ -52,7 +54,11 @@ impl Bus {
         let root = directory.path();
         // Clients of other users must reach the socket.
         fs::set_permissions(root, fs::Permissions::from_mode(0o755)).expect("our own directory");
-        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dbus/install/org.sipprofiles.conf");
+        let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../dbus/install/org.sipprofiles.conf");
+        let mut shipped = PathBuf::from(shipped);
+        if let Some(user) = options.user {
+            shipped = settle(root, &shipped, user).expect("our own directory");
+        }
         fs::create_dir(root.join("services")).expect("our own directory");
         fs::write(root.join("bus.conf"), bus_config(root, &shipped)).expect("our own directory");
         fs::write(root.join("services/org.sipprofiles.service"), activation(root))
@@ -190,6 +196,19 @@ impl Drop for Bus {
     }
 }
 
+/// Everything that a service without root's rights needs; returns the bus policy with its name in it.
+fn settle(root: &Path, shipped: &Path, (name, uid): (&str, u32)) -> std::io::Result<PathBuf> {
+    for directory in ["state", "run"] {
+        fs::create_dir(root.join(directory))?;
+        std::os::unix::fs::chown(root.join(directory), Some(uid), Some(uid))?;
+    }
+    // It cannot reach into our own home.
+    fs::copy(program("sip-profiled"), root.join("sip-profiled"))?;
+    let policy = root.join("policy.conf");
+    fs::write(&policy, fs::read_to_string(shipped)?.replace("\"sip-profiles\"", &format!("\"{name}\"")))?;
+    Ok(policy)
+}
+
 fn bus_config(root: &Path, shipped: &Path) -> String {
     // As the system's bus: nothing may be owned or called but what a policy allows.
     format!(
@@ -239,13 +258,17 @@ fn activation(root: &Path) -> String {
 }
 
 fn start_script(root: &Path, options: &Options) -> String {
+    let (mut wrapper, mut service) = (options.wrapper.clone(), program("sip-profiled"));
+    if let Some((_, uid)) = options.user {
+        wrapper = format!("setpriv --reuid={uid} --regid={uid} --clear-groups --");
+        service = root.join("sip-profiled");
+    }
     format!(
         "#!/bin/sh\necho $$ >> {root}/pids\nexport DBUS_SYSTEM_BUS_ADDRESS=unix:path={root}/bus\n\
          exec {wrapper} {program} --state-dir {root}/state --runtime-dir {root}/run --idle-timeout {idle} --log {log} \
          2>> {root}/log\n",
         root = root.display(),
-        wrapper = options.wrapper,
-        program = program("sip-profiled").display(),
+        program = service.display(),
         idle = options.idle_timeout,
         log = options.log,
     )

@@ -138,12 +138,19 @@ pub struct RealPolkit {
 impl RealPolkit {
     /// Starts polkitd with `rules`, JavaScript as in /etc/polkit-1/rules.d.
     pub async fn start(bus: &Bus, rules: &str) -> RealPolkit {
+        Self::start_for(bus, "sip-profiles", rules).await
+    }
+
+    /// The same, with `service` in place of the user that the actions belong to.
+    pub async fn start_for(bus: &Bus, service: &str, rules: &str) -> RealPolkit {
         let (actions, own_rules, none) = (bus.path("actions"), bus.path("rules"), bus.path("no-rules"));
         for directory in [&actions, &own_rules, &none] {
             fs::create_dir(directory).expect("our own directory");
         }
         let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../dbus/install/org.sipprofiles.policy");
-        fs::copy(shipped, actions.join("org.sipprofiles.policy")).expect("our actions are there");
+        let policy = fs::read_to_string(shipped).expect("our actions are there");
+        let policy = policy.replace("unix-user:sip-profiles", &format!("unix-user:{service}"));
+        fs::write(actions.join("org.sipprofiles.policy"), policy).expect("our own directory");
         fs::write(own_rules.join("10-test.rules"), rules).expect("our own directory");
         // In a mount namespace of its own, where it finds these and no others.
         let script = "set -e; mount --bind \"$1\" /usr/share/polkit-1/actions; \

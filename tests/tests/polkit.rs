@@ -5,14 +5,15 @@ use std::process::Stdio;
 
 use sip_profiles_tests::PATIENCE;
 use sip_profiles_tests::bus::{Bus, Options};
-use sip_profiles_tests::client::{Client, Dict, error_name};
+use sip_profiles_tests::client::{Client, Dict, error_name, error_text};
 use sip_profiles_tests::polkit::RealPolkit;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 use zbus::Variant;
 
-/// Debian's users daemon and nobody.
+/// Users that every Debian has.
 const DAEMON: u32 = 1;
+const GAMES: u32 = 5;
 const NOBODY: u32 = 65534;
 const DENIED: &str = "org.freedesktop.DBus.Error.AccessDenied";
 const DIALOG: &str = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired";
@@ -57,6 +58,23 @@ async fn the_administrators_rules_decide() {
     assert_eq!(error_name(nobody.update(gate, name(), &[]).await), DIALOG);
     let refused = nobody.profile_with_dialog::<_, String>(gate, "Enable", &Dict::new()).await;
     assert_eq!(error_name(refused), DENIED, "no agent could ask");
+}
+
+#[tokio::test]
+async fn the_service_needs_no_root_to_ask() {
+    let bus = Bus::start(Options { user: Some(("daemon", DAEMON)), ..Options::default() });
+    let rules = "polkit.addRule(function(action, subject) {
+        return subject.user == 'nobody' && action.lookup('profile') == '1' ? polkit.Result.YES : polkit.Result.NO;
+    });";
+    let _polkit = RealPolkit::start_for(&bus, "daemon", rules).await;
+    let (root, nobody) = (Client::connect(&bus).await, Client::connect_as(&bus, NOBODY).await);
+    let games = Client::connect_as(&bus, GAMES).await;
+    let door = root.create_shared(aor()).await.unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", bus.service_pid().as_raw_pid())).unwrap();
+    assert!(status.contains("Uid:\t1\t1\t1"), "{status}");
+    nobody.enable(door, Dict::new()).await.unwrap();
+    let refused = games.enable(door, Dict::new()).await;
+    assert!(error_text(refused).contains("polkit did not grant it"));
 }
 
 #[tokio::test]

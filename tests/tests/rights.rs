@@ -37,7 +37,7 @@ async fn without_polkit_shared_profiles_are_roots_to_use_and_change() {
     let created = user.create_shared(aor()).await.map(drop);
     let updated = user.profile(id, "Update", &(named("Mine"), &nothing, &no)).await.map(drop);
     let mut refused = vec![created, updated];
-    for member in ["Enable", "ForceDisable", "Remove"] {
+    for member in ["Enable", "Refresh", "ForceDisable", "Remove"] {
         refused.push(user.profile(id, member, &no).await.map(drop));
     }
     for result in refused {

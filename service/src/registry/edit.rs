@@ -83,12 +83,12 @@ impl Registry {
         let profile = self.object(&claim.caller, id)?;
         options.none_left()?;
         let settings = profile.settings.update(set, &unset)?;
+        self.permit(claim, profile.shared, Action::ManageShared)?;
         let change = profile.settings.change_to(&settings);
         if change == Change::Nothing {
             effects.reply(claim.ticket, Ok(Reply::Done));
             return Ok(());
         }
-        self.permit(claim, profile.shared, Action::ManageShared)?;
         let record = profile.record(settings.clone());
         self.writes.admit(claim.caller.uid, now)?;
         effects.save(Write::Profile(Box::new(record)));
@@ -108,16 +108,16 @@ impl Registry {
         let profile = self.object(&claim.caller, id)?;
         let force = options.take_flag("force")?;
         options.none_left()?;
+        self.permit(claim, profile.shared, Action::ManageShared)?;
+        if force {
+            self.permit(claim, profile.shared, Action::ForceDisable)?;
+        }
         if !profile.holders.is_empty() && !force {
             let message = format!(
                 "Profile {id} is held by {} bus names; they must disable it first.",
                 profile.holders.len()
             );
             return Err(CallError::new(CallErrorKind::InUse, message).into());
-        }
-        self.permit(claim, profile.shared, Action::ManageShared)?;
-        if force {
-            self.permit(claim, profile.shared, Action::ForceDisable)?;
         }
         self.writes.admit(claim.caller.uid, now)?;
         effects.save(Write::Removal(id));

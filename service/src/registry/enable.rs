@@ -86,6 +86,7 @@ impl Registry {
     ) -> Result<(), Stop> {
         let profile = self.object(&claim.caller, id)?;
         options.none_left()?;
+        self.permit(claim, profile.shared, Action::UseShared)?;
         let by_owner = claim.caller.uid == profile.owner || claim.caller.uid == 0;
         let holds = profile.holders.contains_key(&claim.caller.name);
         let may_refresh = holds || (by_owner && profile.auto_registers());
@@ -93,7 +94,6 @@ impl Registry {
             let message = format!("Enable profile {id} first: only its holders can refresh it.");
             return Err(CallError::new(CallErrorKind::NotEnabled, message).into());
         }
-        self.permit(claim, profile.shared, Action::UseShared)?;
         effects.reply(claim.ticket, Ok(Reply::Done));
         self.feed(id, Input::Refresh { by_owner }, now, effects);
         Ok(())

@@ -171,8 +171,8 @@ impl Registry {
         caller.uid != 0 && is_about_shared
     }
 
-    /// May the caller do `action` with a profile that is `shared`? The last check before a call has effects: nobody
-    /// is shown a dialog for a call that fails anyway. One's own profiles and root need no right.
+    /// May the caller do `action` with a profile that is `shared`? Checked after the arguments, so that nobody is shown
+    /// a dialog for a call that cannot be meant, and before the state. One's own profiles and root need no right.
     pub(super) fn permit(&self, claim: &Claim, shared: bool, action: Action) -> Result<(), Stop> {
         if !shared || claim.caller.uid == 0 {
             return Ok(());
