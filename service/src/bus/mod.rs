@@ -10,7 +10,7 @@ pub mod daemon;
 mod fault;
 mod introspect;
 mod parse;
-mod polkit;
+pub mod polkit;
 mod render;
 mod value;
 mod wall;
@@ -30,7 +30,7 @@ use zbus::{Connection, MessageStream};
 use crate::registration::SecretQuestion;
 use crate::registry::call::{Answer, Caller, Name, Ticket};
 use crate::registry::effect::{Audience, Signal};
-use crate::registry::rights::{Question, Verdict};
+use crate::registry::rights::Question;
 use crate::registry::{Command, Registry};
 use crate::settings::Settings;
 
@@ -42,7 +42,7 @@ pub struct Bus {
     identities: (mpsc::Sender<Identity>, mpsc::Receiver<Identity>),
     answers: (mpsc::Sender<agents::Answered>, mpsc::Receiver<agents::Answered>),
     owed: HashMap<Ticket, Owed>,
-    verdicts: (mpsc::Sender<(Ticket, Verdict)>, mpsc::Receiver<(Ticket, Verdict)>),
+    verdicts: (mpsc::Sender<polkit::Judged>, mpsc::Receiver<polkit::Judged>),
     last_ticket: Ticket,
     outbox: Vec<Message>,
     wall: Wall,
@@ -71,7 +71,7 @@ pub enum Arrived {
     /// What a secret agent says.
     Answered(agents::Answered),
     /// What polkit says.
-    Verdict(Ticket, Verdict),
+    Judged(polkit::Judged),
     /// The connection has ended.
     Closed,
 }
@@ -85,7 +85,7 @@ pub enum Incoming {
     /// A secret agent has answered.
     Answered(agents::Answered),
     /// Polkit has answered for a call.
-    Verdict(Ticket, Verdict),
+    Judged(polkit::Judged),
 }
 
 impl Bus {
@@ -136,7 +136,7 @@ impl Bus {
             },
             Some(identity) = self.identities.1.recv() => Arrived::Identity(identity),
             Some(answered) = self.answers.1.recv() => Arrived::Answered(answered),
-            Some((ticket, verdict)) = self.verdicts.1.recv() => Arrived::Verdict(ticket, verdict),
+            Some(judged) = self.verdicts.1.recv() => Arrived::Judged(judged),
         }
     }
 
@@ -161,7 +161,7 @@ impl Bus {
                 }
             }
             Arrived::Answered(answered) => VecDeque::from([Incoming::Answered(answered)]),
-            Arrived::Verdict(ticket, verdict) => VecDeque::from([Incoming::Verdict(ticket, verdict)]),
+            Arrived::Judged(judged) => VecDeque::from([Incoming::Judged(judged)]),
             Arrived::Closed => VecDeque::new(),
         }
     }
@@ -283,7 +283,7 @@ impl Bus {
         tokio::spawn(async move {
             if let Some(verdict) = answer.await {
                 // Fails only when the service is ending, and then nobody waits any more.
-                let _ = verdicts.send((ticket, verdict)).await;
+                let _ = verdicts.send(polkit::Judged { ticket, verdict }).await;
             }
         });
     }

@@ -12,12 +12,21 @@ use zbus::message::Message;
 use zbus::proxy::CacheProperties;
 use zbus_polkit::policykit1::{AuthorityProxy, CheckAuthorizationFlags, Subject};
 
+use crate::registry::call::Ticket;
 use crate::registry::rights::{Question, Verdict};
 
 /// How long polkit may take where it asks nobody.
 const PATIENCE: Duration = Duration::from_secs(25);
 /// How long it may take where a person types a password.
 const PATIENCE_WITH_DIALOG: Duration = Duration::from_secs(120);
+
+/// What polkit says about the caller of a call.
+pub struct Judged {
+    /// The call that waits.
+    pub ticket: Ticket,
+    /// What it says.
+    pub verdict: Verdict,
+}
 
 /// Asks `question` about the sender of `call`. `None`: nobody wants to know any more.
 pub async fn ask(

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tracing::{debug, error, info};
 
 use crate::bus::agents::{self, Answered, At};
+use crate::bus::polkit::Judged;
 use crate::bus::{Arrived, Bus, Incoming, Wall, daemon};
 use crate::clock::{self, Alarm, ClockWatch};
 use crate::lifetime::exit::{Exit, Lingering, Step};
@@ -147,7 +148,7 @@ impl Service {
             let command = match incoming {
                 Incoming::Gone(name) => Some(Command::Gone(name)),
                 Incoming::Answered(Answered { number, answer }) => Some(Command::Secret { number, answer }),
-                Incoming::Verdict(ticket, verdict) => Some(Command::Authorized { ticket, verdict }),
+                Incoming::Judged(Judged { ticket, verdict }) => Some(Command::Authorized { ticket, verdict }),
                 Incoming::Call(caller, call) => self.bus.dispatch(caller, call, &self.registry),
             };
             if let Some(command) = command {

@@ -38,7 +38,8 @@ fn answers(world: &World) -> Vec<(Ticket, Result<Reply, CallErrorKind>)> {
 fn the_table_of_rights() {
     use Action::{ForceDisable, ManageShared, UseShared};
     let new = || Call::CreateProfile(values(&[("aor", Value::Text("a@192.0.2.1".into()))]), shared());
-    let table: [(fn(u32) -> Call, &[Action]); 6] = [
+    type Row = (fn(u32) -> Call, &'static [Action]);
+    let table: [Row; 6] = [
         (|id| Call::Enable(id, none()), &[UseShared]),
         (|id| Call::Refresh(id, none()), &[UseShared]),
         (|id| rename(id, "Door"), &[ManageShared]),
