@@ -7,6 +7,7 @@ pub mod client;
 pub mod kamailio;
 pub mod logind;
 pub mod network;
+pub mod polkit;
 pub mod registrar;
 mod sip;
 
