@@ -29,7 +29,7 @@ pub struct Asked {
     pub details: HashMap<String, String>,
     /// 1: a dialog may be shown.
     pub flags: u32,
-    /// Names it in [`FakePolkit::cancelled`].
+    /// Names it where it is cancelled.
     pub id: String,
     call: Message,
 }
