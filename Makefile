@@ -25,7 +25,8 @@ all: build
 
 # Shows the service at work on a private bus; `make demo AOR=alice@example.org REGISTRAR=sip.example.org` with a
 # real account (asks for the password).
-demo: packages
+demo:
+	@bash tests/packages.sh gcc libc6-dev dbus systemd
 	cargo build
 	@AOR="$(AOR)" REGISTRAR="$(REGISTRAR)" bash tests/demo.sh
 
