@@ -87,6 +87,21 @@ impl Bus {
         builder.build().await.expect("the bus takes connections")
     }
 
+    /// A connection of another user; this process has to be root's.
+    pub async fn connect_as(&self, uid: u32) -> Connection {
+        let path = self.path("bus");
+        // The bus asks the kernel who connects: the thread that does.
+        let stream = std::thread::spawn(move || {
+            use rustix::process::{Gid, Uid};
+            rustix::thread::set_thread_gid(Gid::from_raw(uid)).expect("we are root");
+            rustix::thread::set_thread_uid(Uid::from_raw(uid)).expect("we are root");
+            std::os::unix::net::UnixStream::connect(path)
+        });
+        let stream = stream.join().expect("it says so itself").expect("the bus takes connections");
+        let builder = zbus::connection::Builder::unix_stream(stream).user_id(uid);
+        builder.build().await.expect("the bus takes users")
+    }
+
     /// A command that finds this bus as its system bus.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
@@ -153,6 +168,12 @@ pub fn is_running(pid: Pid) -> bool {
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_pid())).unwrap_or_default();
     let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
     test_kill_process(pid).is_ok() && state.is_some_and(|state| state != 'Z')
+}
+
+/// How much memory the process has, bytes.
+pub fn resident(pid: Pid) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{}/statm", pid.as_raw_pid())).unwrap_or_default();
+    text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096
 }
 
 impl Drop for Bus {

@@ -38,7 +38,15 @@ pub struct Seen {
 impl Client {
     /// Connects to the bus and starts listening.
     pub async fn connect(bus: &Bus) -> Client {
-        let connection = bus.connect().await;
+        Self::listen(bus.connect().await)
+    }
+
+    /// The same as another user.
+    pub async fn connect_as(bus: &Bus, uid: u32) -> Client {
+        Self::listen(bus.connect_as(uid).await)
+    }
+
+    fn listen(connection: Connection) -> Client {
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let (tell, changed) = watch::channel(0);
         let mut stream = MessageStream::from(&connection);

@@ -4,9 +4,12 @@
 pub mod agent;
 pub mod bus;
 pub mod client;
+pub mod disk;
 pub mod kamailio;
 pub mod logind;
+pub mod monitor;
 pub mod network;
+pub mod random;
 pub mod registrar;
 mod sip;
 
