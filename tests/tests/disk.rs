@@ -90,6 +90,22 @@ async fn a_full_disk_refuses_changes_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_read_only_disk_refuses_changes_and_nothing_else() {
+    let registrar = Registrar::start(Behaviour::default()).await;
+    let disks = Disks::new();
+    let bus = Bus::start(disks.options());
+    let state = bus.path("state");
+    disks.mount(&state, 256);
+    let client = Client::connect(&bus).await;
+    let id = client.create(alice(&registrar)).await.unwrap();
+    client.update(id, note("kept"), &[]).await.unwrap();
+    disks.forbid_writing(&state);
+    refuses_changes_and_goes_on(&bus, &client, id, "Read-only file system").await;
+    disks.allow_writing(&state);
+    takes_changes_again(&bus, &client, id).await;
+}
+
+#[tokio::test]
 async fn a_full_runtime_directory_loses_no_hold_once_there_is_room_again() {
     let registrar = Registrar::start(Behaviour::default()).await;
     let disks = Disks::new();
