@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -87,19 +88,23 @@ impl Bus {
         builder.build().await.expect("the bus takes connections")
     }
 
-    /// A connection of another user; this process has to be root's.
+    /// A connection of another user, whom the system must know; this process has to be root's.
     pub async fn connect_as(&self, uid: u32) -> Connection {
+        let builder = zbus::connection::Builder::unix_stream(self.socket_of(uid)).user_id(uid);
+        builder.build().await.expect("the bus takes users")
+    }
+
+    /// A socket to the bus as another user's, with nothing said yet.
+    pub fn socket_of(&self, uid: u32) -> UnixStream {
         let path = self.path("bus");
         // The bus asks the kernel who connects: the thread that does.
         let stream = std::thread::spawn(move || {
             use rustix::process::{Gid, Uid};
             rustix::thread::set_thread_gid(Gid::from_raw(uid)).expect("we are root");
             rustix::thread::set_thread_uid(Uid::from_raw(uid)).expect("we are root");
-            std::os::unix::net::UnixStream::connect(path)
+            UnixStream::connect(path)
         });
-        let stream = stream.join().expect("it says so itself").expect("the bus takes connections");
-        let builder = zbus::connection::Builder::unix_stream(stream).user_id(uid);
-        builder.build().await.expect("the bus takes users")
+        stream.join().expect("it says so itself").expect("the bus takes connections")
     }
 
     /// A command that finds this bus as its system bus.

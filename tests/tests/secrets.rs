@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use md5::{Digest, Md5};
 use rcgen::{CertificateParams, KeyPair};
@@ -277,4 +278,31 @@ async fn no_core_file_however_it_dies() {
         end_with(&bus, signal).await;
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "{signal:?} leaves a file");
     }
+}
+
+#[tokio::test]
+async fn another_process_of_the_same_user_cannot_look_into_it() {
+    // Without capabilities root's processes are to each other what those of any user are.
+    let powerless = ["setpriv", "--bounding-set=-all"];
+    let bus = Bus::start(Options { wrapper: powerless.join(" "), ..Options::default() });
+    let client = Client::connect(&bus).await;
+    client.root("FindProfiles", &Dict::new()).await.unwrap();
+    let service = bus.service_pid().as_raw_pid();
+    let mut other = Command::new(powerless[0]).args([powerless[1], "sleep", "60"]).spawn().unwrap();
+    let other_pid = i32::try_from(other.id()).unwrap();
+    while fs::read_to_string(format!("/proc/{other_pid}/comm")).unwrap().trim() != "sleep" {
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    let looks = |pid: i32, face: &str| {
+        let path = format!("/proc/{pid}/{face}");
+        let output = Command::new(powerless[0]).args([powerless[1], "head", "-c0", &path]).output().unwrap();
+        output.status.success()
+    };
+    let faces = ["mem", "environ", "maps", "auxv"];
+    assert!(faces.iter().all(|face| looks(other_pid, face)), "an ordinary process can be looked into");
+    for face in faces {
+        assert!(!looks(service, face), "{face}");
+    }
+    other.kill().unwrap();
+    other.wait().unwrap();
 }
