@@ -14,6 +14,7 @@ use crate::registration::{Failure, Input, Output, Response, State, Target, Trans
 use crate::settings::{Value, Values};
 
 mod agents;
+mod clock;
 
 /// The registry, and what a service around it would know.
 struct World {
