@@ -1,4 +1,5 @@
-//! Typed proxies of the interfaces, for clients in Rust.
+//! Typed proxies of the interfaces, for clients in Rust. Calls that shared profiles need a right for allow polkit to ask
+//! the person.
 //!
 //! Properties of a profile are cached by the proxy and kept right by PropertiesChanged, which always carries the new
 //! values.
@@ -20,6 +21,7 @@ pub type Values = HashMap<String, OwnedVariant>;
 )]
 pub trait Registry {
     /// Creates a profile; it is on disk before the reply. Returns its id and object.
+    #[zbus(allow_interactive_auth)]
     fn create_profile(
         &self,
         settings: Options<'_>,
@@ -108,6 +110,7 @@ pub trait Registry {
 #[proxy(interface = "org.sipprofiles.Profile1", default_service = "org.sipprofiles")]
 pub trait Profile {
     /// Takes the caller's hold; returns the state.
+    #[zbus(allow_interactive_auth)]
     fn enable(&self, options: Options<'_>) -> zbus::Result<String>;
 
     /// Gives back the caller's hold; false when there was none.
@@ -117,9 +120,11 @@ pub trait Profile {
     fn is_enabled(&self) -> zbus::Result<bool>;
 
     /// Tries now, or confirms a standing registration.
+    #[zbus(allow_interactive_auth)]
     fn refresh(&self, options: Options<'_>) -> zbus::Result<()>;
 
     /// Drops everybody's hold.
+    #[zbus(allow_interactive_auth)]
     fn force_disable(&self, options: Options<'_>) -> zbus::Result<()>;
 
     /// Every setting that was set.
@@ -129,9 +134,11 @@ pub trait Profile {
     fn get_registration(&self) -> zbus::Result<Values>;
 
     /// Changes settings; on disk before the reply.
+    #[zbus(allow_interactive_auth)]
     fn update(&self, set: Options<'_>, unset: &[&str], options: Options<'_>) -> zbus::Result<()>;
 
     /// Removes the profile.
+    #[zbus(allow_interactive_auth)]
     fn remove(&self, options: Options<'_>) -> zbus::Result<()>;
 
     /// Bus name, uid and pid of each bus name that holds it.

@@ -54,6 +54,8 @@ work_and_upgrade() {
     local before
     check "a user creates a profile" as alice sip-profiles add alice@127.0.0.1 registrar="$registrar"
     printf wonderland | as alice sip-profiles set-password 1
+    check "the password on the disk is sealed" sh -c \
+        'grep -q sealed /var/lib/sip-profiles/secrets/1.*.json && ! grep -q wonderland /var/lib/sip-profiles/secrets/1.*.json'
     hold
     check "in the sandbox, held, it is registered" within 10 is 1 State 's "registered"'
     polkit

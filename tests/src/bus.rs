@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{Gid, Pid, Signal, Uid, kill_process, test_kill_process};
+use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
 use tempfile::TempDir;
 use zbus::Connection;
 
@@ -23,6 +24,8 @@ pub struct Options {
     pub log: String,
     /// What to put in front of the service's command, to run it elsewhere.
     pub wrapper: String,
+    /// The service runs as that user, whom policies then name in place of sip-profiles, instead of as root.
+    pub user: Option<(&'static str, u32)>,
 }
 
 impl Options {
@@ -34,7 +37,7 @@ impl Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { idle_timeout: 30.0, log: String::from("debug"), wrapper: String::new() }
+        Self { idle_timeout: 30.0, log: String::from("debug"), wrapper: String::new(), user: None }
     }
 }
 
@@ -51,7 +54,11 @@ impl Bus {
         let root = directory.path();
         // Clients of other users must reach the socket.
         fs::set_permissions(root, fs::Permissions::from_mode(0o755)).expect("our own directory");
-        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dbus/install/org.sipprofiles.conf");
+        let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../dbus/install/org.sipprofiles.conf");
+        let mut shipped = PathBuf::from(shipped);
+        if let Some(user) = options.user {
+            shipped = settle(root, &shipped, user).expect("our own directory");
+        }
         fs::create_dir(root.join("services")).expect("our own directory");
         fs::write(root.join("bus.conf"), bus_config(root, &shipped)).expect("our own directory");
         fs::write(root.join("services/org.sipprofiles.service"), activation(root))
@@ -88,23 +95,22 @@ impl Bus {
         builder.build().await.expect("the bus takes connections")
     }
 
-    /// A connection of another user, whom the system must know; this process has to be root's.
+    /// A new connection of this process that the bus takes for one of another user's, whom the system must know.
     pub async fn connect_as(&self, uid: u32) -> Connection {
         let builder = zbus::connection::Builder::unix_stream(self.socket_of(uid)).user_id(uid);
-        builder.build().await.expect("the bus takes users")
+        builder.build().await.expect("the bus takes connections")
     }
 
     /// A socket to the bus as another user's, with nothing said yet.
     pub fn socket_of(&self, uid: u32) -> UnixStream {
-        let path = self.path("bus");
-        // The bus asks the kernel who connects: the thread that does.
-        let stream = std::thread::spawn(move || {
-            use rustix::process::{Gid, Uid};
-            rustix::thread::set_thread_gid(Gid::from_raw(uid)).expect("we are root");
-            rustix::thread::set_thread_uid(Uid::from_raw(uid)).expect("we are root");
-            UnixStream::connect(path)
+        let socket = self.path("bus");
+        // Credentials are a thread's own, and those of the connecting thread are what the bus sees.
+        let connecting = std::thread::spawn(move || {
+            set_thread_res_gid(Gid::from_raw(uid), Gid::from_raw(uid), Gid::from_raw(uid))?;
+            set_thread_res_uid(Uid::from_raw(uid), Uid::from_raw(uid), Uid::from_raw(uid))?;
+            UnixStream::connect(socket)
         });
-        stream.join().expect("it says so itself").expect("the bus takes connections")
+        connecting.join().expect("the thread ends").expect("root may be anybody")
     }
 
     /// A command that finds this bus as its system bus.
@@ -200,6 +206,19 @@ impl Drop for Bus {
     }
 }
 
+/// Everything that a service without root's rights needs; returns the bus policy with its name in it.
+fn settle(root: &Path, shipped: &Path, (name, uid): (&str, u32)) -> std::io::Result<PathBuf> {
+    for directory in ["state", "run"] {
+        fs::create_dir(root.join(directory))?;
+        std::os::unix::fs::chown(root.join(directory), Some(uid), Some(uid))?;
+    }
+    // It cannot reach into our own home.
+    fs::copy(program("sip-profiled"), root.join("sip-profiled"))?;
+    let policy = root.join("policy.conf");
+    fs::write(&policy, fs::read_to_string(shipped)?.replace("\"sip-profiles\"", &format!("\"{name}\"")))?;
+    Ok(policy)
+}
+
 fn bus_config(root: &Path, shipped: &Path) -> String {
     // As the system's bus: nothing may be owned or called but what a policy allows.
     format!(
@@ -226,13 +245,16 @@ fn bus_config(root: &Path, shipped: &Path) -> String {
     <allow send_destination="org.freedesktop.DBus" send_interface="org.freedesktop.DBus.Properties"/>
     <allow send_destination="org.freedesktop.DBus" send_interface="org.freedesktop.DBus.Monitoring"/>
     <allow send_destination="org.freedesktop.login1"/>
+    <allow send_destination="org.freedesktop.PolicyKit1"/>
   </policy>
   <policy user="root">
     <allow own="org.freedesktop.login1"/>
+    <allow own="org.freedesktop.PolicyKit1"/>
   </policy>
   <limit name="max_connections_per_user">4096</limit>
   <limit name="max_completed_connections">4096</limit>
   <limit name="max_incomplete_connections">512</limit>
+  <include ignore_missing="yes">/usr/share/dbus-1/system.d/org.freedesktop.PolicyKit1.conf</include>
   <include>{shipped}</include>
 </busconfig>
 "#,
@@ -246,13 +268,17 @@ fn activation(root: &Path) -> String {
 }
 
 fn start_script(root: &Path, options: &Options) -> String {
+    let (mut wrapper, mut service) = (options.wrapper.clone(), program("sip-profiled"));
+    if let Some((_, uid)) = options.user {
+        wrapper = format!("setpriv --reuid={uid} --regid={uid} --clear-groups --");
+        service = root.join("sip-profiled");
+    }
     format!(
         "#!/bin/sh\necho $$ >> {root}/pids\nexport DBUS_SYSTEM_BUS_ADDRESS=unix:path={root}/bus\n\
          exec {wrapper} {program} --state-dir {root}/state --runtime-dir {root}/run --idle-timeout {idle} --log {log} \
          2>> {root}/log\n",
         root = root.display(),
-        wrapper = options.wrapper,
-        program = program("sip-profiled").display(),
+        program = service.display(),
         idle = options.idle_timeout,
         log = options.log,
     )

@@ -7,6 +7,8 @@ use futures_util::StreamExt;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use zbus::message::{Message, Type};
+use zbus::proxy::MethodFlags;
+use zbus::wire::DynamicDeserialize;
 use zbus::{Connection, DynamicType, MessageStream, OwnedObjectPath, OwnedVariant, Variant};
 
 use crate::PATIENCE;
@@ -38,15 +40,15 @@ pub struct Seen {
 impl Client {
     /// Connects to the bus and starts listening.
     pub async fn connect(bus: &Bus) -> Client {
-        Self::listen(bus.connect().await)
+        Self::listen(bus.connect().await).await
     }
 
-    /// The same as another user.
+    /// Connects as another user.
     pub async fn connect_as(bus: &Bus, uid: u32) -> Client {
-        Self::listen(bus.connect_as(uid).await)
+        Self::listen(bus.connect_as(uid).await).await
     }
 
-    fn listen(connection: Connection) -> Client {
+    async fn listen(connection: Connection) -> Client {
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let (tell, changed) = watch::channel(0);
         let mut stream = MessageStream::from(&connection);
@@ -147,6 +149,25 @@ impl Client {
         self.call_at("org.sipprofiles", &path, "org.sipprofiles.Profile1", member, body).await
     }
 
+    /// A call of Profile1 for which polkit may show a dialog.
+    pub async fn profile_with_dialog<B, R>(&self, id: u32, member: &str, body: &B) -> zbus::Result<Option<R>>
+    where
+        B: serde::Serialize + DynamicType,
+        R: for<'d> DynamicDeserialize<'d>,
+    {
+        let path = format!("/org/sipprofiles/profile/{id}");
+        let (service, interface) = ("org.sipprofiles", "org.sipprofiles.Profile1");
+        let proxy = zbus::Proxy::new(&self.connection, service, path, interface).await?;
+        proxy.call_with_flags(member, MethodFlags::ALLOW_INTERACTIVE_AUTH, body).await
+    }
+
+    /// Creates a profile that all users see.
+    pub async fn create_shared(&self, settings: Dict<'_>) -> zbus::Result<u32> {
+        let options = Dict::from([("shared", Variant::from(true))]);
+        let reply = self.root("CreateProfile", &(settings, options)).await?;
+        Ok(reply.body().deserialize::<(u32, OwnedObjectPath)>()?.0)
+    }
+
     /// Creates a profile.
     pub async fn create(&self, settings: Dict<'_>) -> zbus::Result<u32> {
         let reply = self.root("CreateProfile", &(settings, Dict::new())).await?;
@@ -211,6 +232,15 @@ pub fn text(value: &OwnedVariant) -> String {
     match &**value {
         Variant::Str(text) => text.as_str().to_owned(),
         other => panic!("{other:?} is no string"),
+    }
+}
+
+/// The sentence of an error reply.
+pub fn error_text<T: std::fmt::Debug>(result: zbus::Result<T>) -> String {
+    match result {
+        Err(zbus::Error::MethodError(_, text, _)) => text.unwrap_or_default(),
+        Err(zbus::Error::FDO(error)) => zbus::DBusError::description(&*error).unwrap_or_default().to_owned(),
+        other => panic!("no error reply: {other:?}"),
     }
 }
 

@@ -9,6 +9,7 @@ pub mod kamailio;
 pub mod logind;
 pub mod monitor;
 pub mod network;
+pub mod polkit;
 pub mod random;
 pub mod registrar;
 mod sip;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use md5::{Digest, Md5};
-use sha2::Sha256;
+use sha2::{Sha256, Sha512_256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{mpsc, watch};
@@ -55,8 +55,10 @@ pub struct Binding {
 pub struct Behaviour {
     /// Passwords by user; without any, nobody is asked.
     pub passwords: BTreeMap<String, String>,
-    /// `MD5` or `SHA-256`.
+    /// `MD5`, `SHA-256` or `SHA-512-256`, each with `-sess` too.
     pub algorithm: &'static str,
+    /// Offered qualities of protection; "" offers none, as RFC 2069.
+    pub qop: &'static str,
     /// Answers 423 below this.
     pub min_expires: u32,
     /// Grants no more than this.
@@ -73,6 +75,7 @@ impl Default for Behaviour {
         Self {
             passwords: passwords.map(|(user, word)| (user.to_owned(), word.to_owned())).into(),
             algorithm: "MD5",
+            qop: "auth,auth-int",
             min_expires: 0,
             max_expires: 3600,
             loses_every: 0,
@@ -293,8 +296,11 @@ impl Desk {
 impl Inner {
     fn answer(&mut self, message: &Message, from: SocketAddr) -> Option<String> {
         self.packets = self.packets.wrapping_add(1);
-        let every = self.behaviour.loses_every;
-        if every > 0 && self.packets % every == 0 { None } else { self.decide(message, from) }
+        if self.packets.is_multiple_of(self.behaviour.loses_every) {
+            None
+        } else {
+            self.decide(message, from)
+        }
     }
 
     fn decide(&mut self, message: &Message, from: SocketAddr) -> Option<String> {
@@ -318,10 +324,9 @@ impl Inner {
     fn challenge(&mut self) -> String {
         let nonce = format!("nonce-{}", self.nonces.len() + 1);
         self.nonces.insert(nonce.clone(), 0);
-        let algorithm = self.behaviour.algorithm;
-        format!(
-            "WWW-Authenticate: Digest realm=\"test\", nonce=\"{nonce}\", qop=\"auth,auth-int\", algorithm={algorithm}"
-        )
+        let Behaviour { algorithm, qop, .. } = self.behaviour;
+        let qop = if qop.is_empty() { String::new() } else { format!("qop=\"{qop}\", ") };
+        format!("WWW-Authenticate: Digest realm=\"test\", nonce=\"{nonce}\", {qop}algorithm={algorithm}")
     }
 
     fn is_authorized(&mut self, message: &Message) -> bool {
@@ -333,18 +338,32 @@ impl Inner {
         let Some(last) = self.nonces.get_mut(&nonce) else {
             return false;
         };
-        let number = u32::from_str_radix(&count, 16).unwrap_or(0);
+        let (qop, cnonce) = (get("qop"), get("cnonce"));
+        // Without a quality of protection requests are not counted.
+        let number = if qop.is_empty() { *last + 1 } else { u32::from_str_radix(&count, 16).unwrap_or(0) };
         if number <= *last {
             return false;
         }
-        let hash = |text: String| match self.behaviour.algorithm {
+        let algorithm = self.behaviour.algorithm;
+        let hash = |text: String| match algorithm.trim_end_matches("-sess") {
             "MD5" => hex(&Md5::digest(text)),
-            _ => hex(&Sha256::digest(text)),
+            "SHA-256" => hex(&Sha256::digest(text)),
+            _ => hex(&Sha512_256::digest(text)),
         };
-        let secret = hash(format!("{user}:test:{password}"));
-        let request = hash(format!("{}:{}", message.method(), get("uri")));
-        let expected = hash(format!("{secret}:{nonce}:{count}:{}:{}:{request}", get("cnonce"), get("qop")));
-        let right = expected == get("response");
+        let mut secret = hash(format!("{user}:test:{password}"));
+        if algorithm.ends_with("-sess") {
+            secret = hash(format!("{secret}:{nonce}:{cnonce}"));
+        }
+        let request = match qop.as_str() {
+            "auth-int" => hash(format!("{}:{}:{}", message.method(), get("uri"), hash(String::new()))),
+            _ => hash(format!("{}:{}", message.method(), get("uri"))),
+        };
+        let expected = match qop.as_str() {
+            "" => hash(format!("{secret}:{nonce}:{request}")),
+            qop => hash(format!("{secret}:{nonce}:{count}:{cnonce}:{qop}:{request}")),
+        };
+        let offered = self.behaviour.qop.split(',').any(|one| one == qop);
+        let right = offered && expected == get("response");
         if right {
             *last = number;
         }

@@ -110,7 +110,7 @@ async fn e3_a_refused_connection_is_waited_out_without_an_error() {
     let registrar = Registrar::start(Behaviour::default()).await;
     let address = registrar.address();
     let bus = Bus::start(Options::default());
-    let client = Client::connect(&bus).await;
+    let mut client = Client::connect(&bus).await;
     let mut settings = alice(&registrar, "wonderland");
     settings.insert("transport", Variant::from("tcp"));
     let id = client.create(settings).await.unwrap();
@@ -123,8 +123,8 @@ async fn e3_a_refused_connection_is_waited_out_without_an_error() {
 
     let registrar = Registrar::start_at(address, Behaviour::default()).await.unwrap();
     client.profile(id, "Refresh", &Dict::new()).await.unwrap();
-    registrar.until("the registration after a Refresh", |it| it.bindings(ALICE).len() == 1).await;
-    assert_eq!(client.enable_and_wait(id).await.unwrap(), "registered");
+    client.until("ProfileStateChanged", "waiting -> registered").await;
+    assert_eq!(registrar.bindings(ALICE).len(), 1);
 }
 
 #[tokio::test]

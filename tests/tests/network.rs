@@ -84,6 +84,29 @@ async fn e4_an_address_that_goes_and_comes_back() {
 }
 
 #[tokio::test]
+async fn e4_a_default_route_that_moves_is_one_register_from_the_new_address() {
+    const FAR: &str = "198.51.100.10";
+    let network = Network::connected();
+    network.office(&["addr", "add", &format!("{FAR}/32"), "dev", "lo"]);
+    network.laptop(&["addr", "add", "192.0.2.2/24", "dev", "cable"]);
+    network.laptop(&["route", "add", "default", "via", OFFICE, "src", "192.0.2.1"]);
+    let registrar = network.registrar(FAR, Behaviour::default());
+    let bus = Bus::start(Options::on(&network));
+    let client = Client::connect(&bus).await;
+    let id = client.create(alice(&registrar.address().to_string())).await.unwrap();
+    assert_eq!(client.enable_and_wait(id).await.unwrap(), "registered");
+    assert_eq!(contact_host(&registrar).as_deref(), Some("192.0.2.1"));
+    let before = registrar.requests().len();
+
+    network.laptop(&["route", "replace", "default", "via", OFFICE, "src", "192.0.2.2"]);
+    registrar
+        .until("the new address", |registrar| contact_host(registrar).as_deref() == Some("192.0.2.2"))
+        .await;
+    assert_eq!(registrar.requests().len(), before + 1, "{}", registrar.transcript());
+    assert_eq!(registrar.bindings("sip:alice@example.org").len(), 1, "one binding of ours");
+}
+
+#[tokio::test]
 async fn ipv6_alone_is_enough() {
     let network = Network::new();
     network.laptop(&["link", "set", "cable", "up"]);

@@ -1,7 +1,5 @@
 //! U1 with the real disk: what was acknowledged is there, whenever the service is killed.
 
-use std::time::Duration;
-
 use rustix::process::{Signal, kill_process};
 use sip_profiles_tests::bus::{Bus, Options};
 use sip_profiles_tests::client::{Client, Dict, Map};
@@ -30,11 +28,17 @@ async fn u1_a_hundred_kills_in_the_middle_of_writes_lose_nothing_acknowledged() 
     let mut first = change(0);
     first.insert("aor", Variant::from("alice@example.org"));
     let id = client.create(first).await.unwrap();
-    let mut acknowledged = 0;
-    for round in 0..100u64 {
+    let mut acknowledged = 8;
+    let started = std::time::Instant::now();
+    for number in 1..=acknowledged {
+        client.update(id, change(number), &[]).await.unwrap();
+    }
+    // However slow the disk is: the kills fall anywhere within the first three writes of a round.
+    let three_writes = started.elapsed() * 3 / acknowledged;
+    for round in 0..100 {
         let pid = bus.service_pid();
         let killer = tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_micros(round * 83 % 6000)).await;
+            tokio::time::sleep(three_writes * (round * 37 % 100) / 100).await;
             kill_process(pid, Signal::KILL).expect("the service runs");
         });
         let mut sent = acknowledged;

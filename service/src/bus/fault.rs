@@ -85,6 +85,9 @@ fn call_error_name(kind: CallErrorKind) -> &'static str {
         CallErrorKind::ShuttingDown => "org.sipprofiles.Error.ShuttingDown",
         CallErrorKind::Registration(kind) => registration_error_name(kind),
         CallErrorKind::AccessDenied => "org.freedesktop.DBus.Error.AccessDenied",
+        CallErrorKind::InteractiveAuthorizationRequired => {
+            "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
+        }
         CallErrorKind::UnknownObject => "org.freedesktop.DBus.Error.UnknownObject",
         CallErrorKind::NotSupported => "org.freedesktop.DBus.Error.NotSupported",
     }

@@ -10,6 +10,7 @@ pub mod daemon;
 mod fault;
 mod introspect;
 mod parse;
+pub mod polkit;
 mod render;
 mod value;
 mod wall;
@@ -20,7 +21,7 @@ use clients::{Arrival, Clients};
 use fault::Fault;
 use futures_util::StreamExt;
 use parse::{Node, Request, Shape};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, warn};
 pub use wall::Wall;
 use zbus::message::{Flags, Message, Type};
@@ -29,6 +30,7 @@ use zbus::{Connection, MessageStream};
 use crate::registration::SecretQuestion;
 use crate::registry::call::{Answer, Caller, Name, Ticket};
 use crate::registry::effect::{Audience, Signal};
+use crate::registry::rights::Question;
 use crate::registry::{Command, Registry};
 use crate::settings::Settings;
 
@@ -40,6 +42,7 @@ pub struct Bus {
     identities: (mpsc::Sender<Identity>, mpsc::Receiver<Identity>),
     answers: (mpsc::Sender<agents::Answered>, mpsc::Receiver<agents::Answered>),
     owed: HashMap<Ticket, Owed>,
+    verdicts: (mpsc::Sender<polkit::Judged>, mpsc::Receiver<polkit::Judged>),
     last_ticket: Ticket,
     outbox: Vec<Message>,
     wall: Wall,
@@ -49,6 +52,8 @@ pub struct Bus {
 struct Owed {
     call: Message,
     shape: Shape,
+    /// Polkit is being asked about its sender; dropped, the question is withdrawn.
+    question: Option<oneshot::Sender<()>>,
 }
 
 /// The answer to "who is that name?".
@@ -65,6 +70,8 @@ pub enum Arrived {
     Identity(Identity),
     /// What a secret agent says.
     Answered(agents::Answered),
+    /// What polkit says.
+    Judged(polkit::Judged),
     /// The connection has ended.
     Closed,
 }
@@ -77,6 +84,8 @@ pub enum Incoming {
     Gone(Name),
     /// A secret agent has answered.
     Answered(agents::Answered),
+    /// Polkit has answered for a call.
+    Judged(polkit::Judged),
 }
 
 impl Bus {
@@ -91,6 +100,7 @@ impl Bus {
             identities: mpsc::channel(64),
             answers: mpsc::channel(16),
             owed: HashMap::new(),
+            verdicts: mpsc::channel(64),
             last_ticket: 0,
             outbox: Vec::new(),
             wall,
@@ -126,6 +136,7 @@ impl Bus {
             },
             Some(identity) = self.identities.1.recv() => Arrived::Identity(identity),
             Some(answered) = self.answers.1.recv() => Arrived::Answered(answered),
+            Some(judged) = self.verdicts.1.recv() => Arrived::Judged(judged),
         }
     }
 
@@ -150,6 +161,7 @@ impl Bus {
                 }
             }
             Arrived::Answered(answered) => VecDeque::from([Incoming::Answered(answered)]),
+            Arrived::Judged(judged) => VecDeque::from([Incoming::Judged(judged)]),
             Arrived::Closed => VecDeque::new(),
         }
     }
@@ -159,6 +171,7 @@ impl Bus {
             Type::Signal => {
                 let name = daemon::lost_name(&message)?;
                 self.clients.gone(&name);
+                self.owed.retain(|_, owed| owed.call.header().sender().is_none_or(|sender| *sender != *name));
                 Some(Incoming::Gone(name))
             }
             Type::MethodCall if parse::is_peer(&message) => {
@@ -204,8 +217,9 @@ impl Bus {
             }
             Ok((_, Request::Call(request, shape))) => {
                 self.last_ticket += 1;
-                self.owed.insert(self.last_ticket, Owed { call, shape });
-                Some(Command::Call { caller, call: request, ticket: self.last_ticket })
+                let interactive = call.primary_header().flags().contains(Flags::ALLOW_INTERACTIVE_AUTH);
+                self.owed.insert(self.last_ticket, Owed { call, shape, question: None });
+                Some(Command::Call { caller, call: request, ticket: self.last_ticket, interactive })
             }
             Ok((_, Request::Ping | Request::MachineId)) => None,
         }
@@ -244,7 +258,7 @@ impl Bus {
 
     /// Answers the call `ticket`.
     pub fn reply(&mut self, ticket: Ticket, answer: Answer) {
-        let Some(Owed { call, shape }) = self.owed.remove(&ticket) else {
+        let Some(Owed { call, shape, .. }) = self.owed.remove(&ticket) else {
             return;
         };
         match answer {
@@ -253,6 +267,31 @@ impl Bus {
                 self.post(&call, message);
             }
             Err(error) => self.refuse(&call, &Fault::from(error)),
+        }
+    }
+
+    /// Asks polkit about the sender of a call.
+    pub fn authorize(&mut self, question: Question) {
+        let ticket = question.ticket;
+        let Some(owed) = self.owed.get_mut(&ticket) else {
+            return;
+        };
+        let (withdraw, withdrawn) = oneshot::channel();
+        owed.question = Some(withdraw);
+        let (call, verdicts) = (owed.call.clone(), self.verdicts.0.clone());
+        let answer = polkit::ask(self.connection.clone(), call, question, withdrawn);
+        tokio::spawn(async move {
+            if let Some(verdict) = answer.await {
+                // Fails only when the service is ending, and then nobody waits any more.
+                let _ = verdicts.send(polkit::Judged { ticket, verdict }).await;
+            }
+        });
+    }
+
+    /// Nobody waits for that answer any more.
+    pub fn withdraw(&mut self, ticket: Ticket) {
+        if let Some(owed) = self.owed.get_mut(&ticket) {
+            owed.question = None;
         }
     }
 

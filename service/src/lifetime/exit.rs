@@ -11,6 +11,9 @@ use crate::moment::Moment;
 /// How long de-registering may take when the system ends the service (L3).
 pub const FAREWELL: Duration = Duration::from_secs(4);
 
+/// How long polkit is waited for when nobody else needs the service: less than a successor waits for us.
+const LAST_ANSWERS: Duration = Duration::from_secs(4);
+
 /// Where the service is on its way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -19,8 +22,9 @@ enum Phase {
     /// Ended by the system: de-registering until then at most.
     Farewell { until: Moment },
     /// The name is being released; what is dispatched until the proof arrives is served. Whoever was ended by
-    /// the system asks for no successor: a stopped service stays stopped until somebody calls.
-    Draining { ended_by_system: bool },
+    /// the system asks for no successor: a stopped service stays stopped until somebody calls. `until`: how
+    /// long polkit is still waited for.
+    Draining { ended_by_system: bool, until: Option<Moment> },
     /// Nothing more to do.
     Over,
 }
@@ -56,6 +60,8 @@ pub struct Lingering {
     pub needed: bool,
     /// A call is in progress or waits to be looked at.
     pub busy: bool,
+    /// A call waits for polkit, which may take a person's time.
+    pub asking: bool,
     /// A registration stands or is under way.
     pub registered: bool,
 }
@@ -87,17 +93,22 @@ impl Exit {
         match self.phase {
             Phase::Serving { idle_since } => self.look_idle(idle_since, lingering, now),
             Phase::Farewell { until } if lingering.registered && now < until => Step::Serve,
-            Phase::Farewell { .. } => self.drain(true),
-            Phase::Draining { ended_by_system } if self.proved && !lingering.busy => {
+            Phase::Farewell { .. } => self.drain(true, now),
+            Phase::Draining { ended_by_system, until } => {
+                let until = until.filter(|until| now < *until);
+                self.phase = Phase::Draining { ended_by_system, until };
+                if !self.proved || lingering.busy || (lingering.asking && until.is_some()) {
+                    return Step::Serve;
+                }
                 self.phase = Phase::Over;
                 Step::Leave { successor: lingering.needed && !ended_by_system }
             }
-            Phase::Draining { .. } | Phase::Over => Step::Serve,
+            Phase::Over => Step::Serve,
         }
     }
 
     fn look_idle(&mut self, idle_since: Option<Moment>, lingering: Lingering, now: Moment) -> Step {
-        if lingering.needed || lingering.busy {
+        if lingering.needed || lingering.busy || lingering.asking {
             self.phase = Phase::Serving { idle_since: None };
             return Step::Serve;
         }
@@ -106,11 +117,11 @@ impl Exit {
         if now.since(since) < self.idle_timeout {
             return Step::Serve;
         }
-        self.drain(false)
+        self.drain(false, now)
     }
 
-    fn drain(&mut self, ended_by_system: bool) -> Step {
-        self.phase = Phase::Draining { ended_by_system };
+    fn drain(&mut self, ended_by_system: bool, now: Moment) -> Step {
+        self.phase = Phase::Draining { ended_by_system, until: Some(now + LAST_ANSWERS) };
         Step::Drain
     }
 
@@ -119,7 +130,8 @@ impl Exit {
         match self.phase {
             Phase::Serving { idle_since } => idle_since.map(|since| since + self.idle_timeout),
             Phase::Farewell { until } => Some(until),
-            Phase::Draining { .. } | Phase::Over => None,
+            Phase::Draining { until, .. } => until,
+            Phase::Over => None,
         }
     }
 }
@@ -128,10 +140,11 @@ impl Exit {
 mod tests {
     use super::*;
 
-    const NOTHING: Lingering = Lingering { needed: false, busy: false, registered: false };
+    const NOTHING: Lingering = Lingering { needed: false, busy: false, asking: false, registered: false };
     const NEEDED: Lingering = Lingering { needed: true, ..NOTHING };
     const BUSY: Lingering = Lingering { busy: true, ..NOTHING };
-    const REGISTERED: Lingering = Lingering { needed: true, busy: false, registered: true };
+    const REGISTERED: Lingering = Lingering { needed: true, registered: true, ..NOTHING };
+    const ASKING: Lingering = Lingering { asking: true, ..NOTHING };
 
     fn at(seconds: u64) -> Moment {
         Moment::from_millis(seconds * 1000)
@@ -159,6 +172,19 @@ mod tests {
         exit.proved();
         assert_eq!(exit.look(BUSY, at(1)), Step::Serve);
         assert_eq!(exit.look(NOTHING, at(1)), Step::Leave { successor: false });
+    }
+
+    #[test]
+    fn l2_a_call_that_waits_for_polkit_is_waited_for_but_not_as_long_as_a_dialog_stands() {
+        let mut exit = Exit::new(Duration::ZERO);
+        assert_eq!(exit.look(ASKING, at(0)), Step::Serve, "L1: a call in progress");
+        assert_eq!(exit.look(NOTHING, at(1)), Step::Drain);
+        exit.proved();
+        assert_eq!(exit.look(ASKING, at(2)), Step::Serve);
+        let mut answered = exit.clone();
+        assert_eq!(answered.look(NOTHING, at(3)), Step::Leave { successor: false });
+        assert_eq!(exit.wakeup(), Some(at(5)));
+        assert_eq!(exit.look(ASKING, at(5)), Step::Leave { successor: false });
     }
 
     #[test]

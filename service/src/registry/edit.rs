@@ -5,12 +5,13 @@
 
 use std::sync::Arc;
 
-use super::call::{Caller, Options, Reply, Ticket};
+use super::call::{Options, Reply, Ticket};
 use super::effect::{Effect, Note, Signal, Write};
 use super::effects::Effects;
 use super::error::{CallError, CallErrorKind};
 use super::profile::Profile;
 use super::progress::Leaving;
+use super::rights::{Action, Claim, Stop};
 use super::{Registry, limits};
 use crate::moment::Moment;
 use crate::registration::{Identity, Input};
@@ -34,114 +35,125 @@ enum PendingChange {
 impl Registry {
     pub(super) fn create(
         &mut self,
-        caller: &Caller,
+        claim: &Claim,
         settings: Values,
         mut options: Options,
-        ticket: Ticket,
         now: Moment,
         effects: &mut Effects,
-    ) -> Result<(), CallError> {
+    ) -> Result<(), Stop> {
         let shared = options.take_flag("shared")?;
         options.none_left()?;
         if shared && self.rules.session_bus {
-            return Err(denied("shared: a session bus has one user; profiles are shared on the system bus."));
-        }
-        if shared && caller.uid != 0 {
-            return Err(denied("shared: only root may create a profile that all users see."));
+            return Err(CallError::unshared().into());
         }
         let settings = Settings::create(settings)?;
-        let limit = if caller.uid == 0 { limits::PROFILES_ROOT } else { limits::PROFILES };
-        limits::check(self.owned.get(&caller.uid).map_or(0, |ids| ids.len()), limit, "profiles of one user")?;
+        let limit = if claim.caller.uid == 0 { limits::PROFILES_ROOT } else { limits::PROFILES };
+        limits::check(
+            self.owned.get(&claim.caller.uid).map_or(0, |ids| ids.len()),
+            limit,
+            "profiles of one user",
+        )?;
         if self.next_id == u32::MAX {
-            return Err(CallError::new(CallErrorKind::LimitExceeded, "All profile ids have been given."));
+            return Err(
+                CallError::new(CallErrorKind::LimitExceeded, "All profile ids have been given.").into()
+            );
         }
-        self.writes.admit(caller.uid, now)?;
+        self.permit(claim, shared, Action::ManageShared)?;
+        self.writes.admit(claim.caller.uid, now)?;
 
         // Given even where the write fails: a disk that lost its power may hold it all the same.
         let id = self.next_id;
         self.next_id += 1;
         let identity = Identity::random(&mut *self.random);
-        let record = Record { id, owner: caller.uid, shared, settings, identity };
+        let record = Record { id, owner: claim.caller.uid, shared, settings, identity };
         effects.save(Write::Profile(Box::new(record.clone())));
         self.pending =
-            Some(Pending { ticket: Some(ticket), change: PendingChange::Create(Box::new(record)) });
+            Some(Pending { ticket: Some(claim.ticket), change: PendingChange::Create(Box::new(record)) });
         Ok(())
     }
 
     pub(super) fn update(
         &mut self,
-        caller: &Caller,
-        (id, set, unset, options): (u32, Values, Vec<String>, Options),
-        ticket: Ticket,
+        claim: &Claim,
+        id: u32,
+        (set, unset, options): (Values, Vec<String>, Options),
         now: Moment,
         effects: &mut Effects,
-    ) -> Result<(), CallError> {
-        let profile = self.managed(caller, id)?;
+    ) -> Result<(), Stop> {
+        let profile = self.object(&claim.caller, id)?;
         options.none_left()?;
         let settings = profile.settings.update(set, &unset)?;
+        self.permit(claim, profile.shared, Action::ManageShared)?;
         let change = profile.settings.change_to(&settings);
         if change == Change::Nothing {
-            effects.reply(ticket, Ok(Reply::Done));
+            effects.reply(claim.ticket, Ok(Reply::Done));
             return Ok(());
         }
         let record = profile.record(settings.clone());
-        self.writes.admit(caller.uid, now)?;
+        self.writes.admit(claim.caller.uid, now)?;
         effects.save(Write::Profile(Box::new(record)));
         let change = PendingChange::Update(id, Box::new(settings), change);
-        self.pending = Some(Pending { ticket: Some(ticket), change });
+        self.pending = Some(Pending { ticket: Some(claim.ticket), change });
         Ok(())
     }
 
     pub(super) fn remove(
         &mut self,
-        caller: &Caller,
+        claim: &Claim,
         id: u32,
         mut options: Options,
-        ticket: Ticket,
         now: Moment,
         effects: &mut Effects,
-    ) -> Result<(), CallError> {
-        let profile = self.managed(caller, id)?;
+    ) -> Result<(), Stop> {
+        let profile = self.object(&claim.caller, id)?;
         let force = options.take_flag("force")?;
         options.none_left()?;
+        self.permit(claim, profile.shared, Action::ManageShared)?;
+        if force {
+            self.permit(claim, profile.shared, Action::ForceDisable)?;
+        }
         if !profile.holders.is_empty() && !force {
             let message = format!(
                 "Profile {id} is held by {} bus names; they must disable it first.",
                 profile.holders.len()
             );
-            return Err(CallError::new(CallErrorKind::InUse, message));
+            return Err(CallError::new(CallErrorKind::InUse, message).into());
         }
-        self.writes.admit(caller.uid, now)?;
+        self.writes.admit(claim.caller.uid, now)?;
         effects.save(Write::Removal(id));
-        self.pending = Some(Pending { ticket: Some(ticket), change: PendingChange::Remove(id) });
+        self.pending = Some(Pending { ticket: Some(claim.ticket), change: PendingChange::Remove(id) });
         Ok(())
     }
 
     pub(super) fn set_default(
         &mut self,
-        caller: &Caller,
+        claim: &Claim,
         id: Option<u32>,
         options: Options,
-        ticket: Ticket,
         now: Moment,
         effects: &mut Effects,
-    ) -> Result<(), CallError> {
+    ) -> Result<(), Stop> {
         options.none_left()?;
         let profile = id
             .and_then(|id| self.profiles.get(&id))
-            .filter(|profile| profile.is_visible_to(caller.uid))
+            .filter(|profile| profile.is_visible_to(claim.caller.uid))
             .ok_or_else(|| CallError::new(CallErrorKind::NotFound, "That path is no profile's."))?;
-        if !profile.shared && profile.owner != caller.uid {
-            return Err(denied("The default must be a profile of one's own, or a shared one."));
+        if !profile.shared && profile.owner != claim.caller.uid {
+            return Err(
+                CallError::denied("The default must be a profile of one's own, or a shared one.").into()
+            );
         }
         let id = profile.id;
-        if self.chosen_defaults.get(&caller.uid) == Some(&id) {
-            effects.reply(ticket, Ok(Reply::Done));
+        if self.chosen_defaults.get(&claim.caller.uid) == Some(&id) {
+            effects.reply(claim.ticket, Ok(Reply::Done));
             return Ok(());
         }
-        self.writes.admit(caller.uid, now)?;
-        effects.save(Write::Default { uid: caller.uid, profile: id });
-        self.pending = Some(Pending { ticket: Some(ticket), change: PendingChange::Default(caller.uid, id) });
+        self.writes.admit(claim.caller.uid, now)?;
+        effects.save(Write::Default { uid: claim.caller.uid, profile: id });
+        self.pending = Some(Pending {
+            ticket: Some(claim.ticket),
+            change: PendingChange::Default(claim.caller.uid, id),
+        });
         Ok(())
     }
 
@@ -270,10 +282,6 @@ impl Registry {
         uids.dedup();
         uids
     }
-}
-
-fn denied(message: &str) -> CallError {
-    CallError::new(CallErrorKind::AccessDenied, message)
 }
 
 impl From<SettingsError> for CallError {

@@ -3,6 +3,7 @@
 use super::agents::AgentAnswer;
 use super::call::{Answer, Call, Caller, Name, Ticket};
 use super::face::{Face, Property};
+use super::rights::{Question, Verdict};
 use crate::registration::{Input, LastError, Memory, Output, Reason, SecretQuestion, State};
 use crate::settings::Settings;
 use crate::store::Record;
@@ -19,7 +20,18 @@ pub enum Command {
         call: Call,
         /// Named in the reply.
         ticket: Ticket,
+        /// May polkit show the caller a dialog?
+        interactive: bool,
     },
+    /// The end of [`Effect::Authorize`]. The call is decided again when its turn comes.
+    Authorized {
+        /// The call that waits.
+        ticket: Ticket,
+        /// What polkit says.
+        verdict: Verdict,
+    },
+    /// [`super::Registry::can_resume`]: a call that waited for polkit goes on.
+    Resume,
     /// The end of [`Effect::Save`]. Nothing else may come between.
     Saved(Result<(), String>),
     /// A bus name is gone (exit, crash, kill -9, logout).
@@ -42,6 +54,8 @@ pub enum Command {
     ClockSet,
     /// [`super::Registry::wakeup`] has come.
     Tick,
+    /// A successor takes over: who waits is told so, bindings and holds stay.
+    HandOver,
     /// The process is to end: de-register all, keep the holds for the successor (L3).
     Shutdown,
 }
@@ -51,6 +65,10 @@ pub enum Command {
 pub enum Effect {
     /// Answer a call.
     Reply(Ticket, Answer),
+    /// Ask polkit about the caller of a call, then say [`Command::Authorized`].
+    Authorize(Box<Question>),
+    /// Nobody waits any more for polkit's answer about that call's caller.
+    Withdraw(Ticket),
     /// Emit a signal.
     Signal(Audience, Signal),
     /// Note in the runtime directory, before what follows.

@@ -6,6 +6,7 @@ use super::call::{Answer, Caller, Name, Options, Reply, Ticket};
 use super::effect::{Effect, Note, Signal};
 use super::effects::Effects;
 use super::error::{CallError, CallErrorKind};
+use super::rights::{Action, Claim, Stop};
 use super::{Registry, limits};
 use crate::moment::Moment;
 use crate::registration::{ErrorKind, Input, LastError, State};
@@ -24,91 +25,92 @@ pub struct Waiter {
 impl Registry {
     pub(super) fn enable(
         &mut self,
-        caller: &Caller,
+        claim: &Claim,
         id: u32,
         mut options: Options,
-        ticket: Ticket,
         now: Moment,
         effects: &mut Effects,
-    ) -> Result<(), CallError> {
-        self.managed(caller, id)?;
+    ) -> Result<(), Stop> {
+        let shared = self.object(&claim.caller, id)?.shared;
         let token = options.take_text("token", "")?;
         let wait = options.take_number("wait", 1..=120)?;
         options.none_left()?;
         if wait.is_some() {
-            let waiting = self.waiters.iter().filter(|waiter| waiter.uid == caller.uid).count();
-            let limit = limits::for_uid(limits::WAITING, caller.uid);
+            let waiting = self.waiters.iter().filter(|waiter| waiter.uid == claim.caller.uid).count();
+            let limit = limits::for_uid(limits::WAITING, claim.caller.uid);
             limits::check(waiting, limit, "Enables of one user may wait at a time")?;
         }
-        self.take_hold(caller, id, &token, now, effects)?;
+        self.permit(claim, shared, Action::UseShared)?;
+        self.take_hold(&claim.caller, id, &token, now, effects)?;
 
         let state = self.state_of(id);
         match wait {
             Some(seconds) if !is_outcome(state) => self.waiters.push(Waiter {
-                ticket,
-                name: caller.name.clone(),
-                uid: caller.uid,
+                ticket: claim.ticket,
+                name: claim.caller.name.clone(),
+                uid: claim.caller.uid,
                 profile: id,
                 token,
                 deadline: now + Duration::from_secs(u64::from(seconds)),
             }),
-            _ => effects.reply(ticket, Ok(Reply::State(state.word()))),
+            _ => effects.reply(claim.ticket, Ok(Reply::State(state.word()))),
         }
         Ok(())
     }
 
     pub(super) fn disable(
         &mut self,
-        caller: &Caller,
+        claim: &Claim,
         id: u32,
         mut options: Options,
-        ticket: Ticket,
         now: Moment,
         effects: &mut Effects,
-    ) -> Result<(), CallError> {
-        self.object(caller, id)?;
+    ) -> Result<(), Stop> {
+        self.object(&claim.caller, id)?;
         let token = options.take_text("token", "")?;
         options.none_left()?;
-        let released = self.give_back_hold(&caller.name, id, &token, now, effects);
-        effects.reply(ticket, Ok(Reply::Flag(released)));
+        let why = "The hold was given back.";
+        self.withdraw_enables(&claim.caller.name, Some((id, &token)), why, effects);
+        let released = self.give_back_hold(&claim.caller.name, id, &token, now, effects);
+        effects.reply(claim.ticket, Ok(Reply::Flag(released)));
         Ok(())
     }
 
     pub(super) fn refresh(
         &mut self,
-        caller: &Caller,
+        claim: &Claim,
         id: u32,
         options: Options,
-        ticket: Ticket,
         now: Moment,
         effects: &mut Effects,
-    ) -> Result<(), CallError> {
-        let profile = self.managed(caller, id)?;
+    ) -> Result<(), Stop> {
+        let profile = self.object(&claim.caller, id)?;
         options.none_left()?;
-        let by_owner = caller.uid == profile.owner || caller.uid == 0;
-        let holds = profile.holders.contains_key(&caller.name);
+        self.permit(claim, profile.shared, Action::UseShared)?;
+        let by_owner = claim.caller.uid == profile.owner || claim.caller.uid == 0;
+        let holds = profile.holders.contains_key(&claim.caller.name);
         let may_refresh = holds || (by_owner && profile.auto_registers());
         if !may_refresh {
             let message = format!("Enable profile {id} first: only its holders can refresh it.");
-            return Err(CallError::new(CallErrorKind::NotEnabled, message));
+            return Err(CallError::new(CallErrorKind::NotEnabled, message).into());
         }
-        effects.reply(ticket, Ok(Reply::Done));
+        effects.reply(claim.ticket, Ok(Reply::Done));
         self.feed(id, Input::Refresh { by_owner }, now, effects);
         Ok(())
     }
 
     pub(super) fn force_disable(
         &mut self,
-        caller: &Caller,
+        claim: &Claim,
         id: u32,
         options: Options,
-        ticket: Ticket,
         now: Moment,
         effects: &mut Effects,
-    ) -> Result<(), CallError> {
-        self.managed(caller, id)?;
+    ) -> Result<(), Stop> {
+        let shared = self.object(&claim.caller, id)?.shared;
         options.none_left()?;
-        effects.reply(ticket, Ok(Reply::Done));
+        self.permit(claim, shared, Action::ForceDisable)?;
+        effects.reply(claim.ticket, Ok(Reply::Done));
         self.refuse_waiters("The profile was disabled for everybody.", effects, |waiter| {
             waiter.profile == id
         });

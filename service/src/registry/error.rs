@@ -40,6 +40,8 @@ pub enum CallErrorKind {
     Registration(ErrorKind),
     /// Not the caller's to do.
     AccessDenied,
+    /// Not without a dialog that the call does not allow.
+    InteractiveAuthorizationRequired,
     /// No such object for this caller.
     UnknownObject,
     /// Not built into this version.
@@ -50,6 +52,21 @@ impl CallError {
     /// An error of `kind` that says `message`.
     pub fn new(kind: CallErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into() }
+    }
+
+    /// AccessDenied.
+    pub fn denied(message: impl Into<String>) -> Self {
+        Self::new(CallErrorKind::AccessDenied, message)
+    }
+
+    /// AccessDenied: nothing is shared on a session bus.
+    pub fn unshared() -> Self {
+        Self::denied("shared: a session bus has one user; profiles are shared on the system bus.")
+    }
+
+    /// ShuttingDown.
+    pub fn ending() -> Self {
+        Self::new(CallErrorKind::ShuttingDown, "The service is ending; call again in a few seconds.")
     }
 
     /// InvalidSetting for `key`.

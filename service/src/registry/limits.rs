@@ -21,6 +21,11 @@ pub const WAITING: usize = 16;
 /// Writes a second of a user.
 pub const WRITES: usize = 10;
 
+/// Polkit questions of a user that are open. Root is never asked about.
+pub const QUESTIONS: usize = 4;
+/// Polkit questions that are open, whoever called.
+pub const QUESTIONS_ALL: usize = 64;
+
 /// How much more than others root may have of the counts.
 const ROOT_FACTOR: usize = 10;
 

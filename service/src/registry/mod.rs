@@ -16,6 +16,7 @@ mod limits;
 mod profile;
 mod progress;
 mod read;
+pub mod rights;
 mod sessions;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,9 +26,10 @@ use call::{Call, Caller, Name, Ticket};
 pub use effect::{Command, Effect};
 use effects::Effects;
 use enable::Waiter;
-use error::{CallError, CallErrorKind};
+use error::CallError;
 use profile::Profile;
 use progress::Leaving;
+use rights::{Claim, Parked, Stop};
 use sessions::Session;
 
 use crate::moment::Moment;
@@ -55,6 +57,8 @@ pub struct Registry {
     sessions: BTreeMap<Name, Session>,
     waiters: Vec<Waiter>,
     agents: agents::Agents,
+    /// Calls that wait for polkit, in the order in which they came.
+    parked: BTreeMap<Ticket, Parked>,
     schedule: BTreeSet<(Moment, u32)>,
     writes: limits::WriteRate,
     pending: Option<edit::Pending>,
@@ -96,6 +100,7 @@ impl Registry {
             sessions: BTreeMap::new(),
             waiters: Vec::new(),
             agents: agents::Agents::default(),
+            parked: BTreeMap::new(),
             schedule: BTreeSet::new(),
             writes: limits::WriteRate::default(),
             pending: None,
@@ -118,17 +123,25 @@ impl Registry {
     pub fn apply(&mut self, command: Command, now: Moment) -> Vec<Effect> {
         let mut effects = Effects::default();
         match command {
-            Command::Call { caller, call, ticket } => {
-                if let Err(error) = self.call(&caller, call, ticket, now, &mut effects) {
-                    effects.reply(ticket, Err(error));
+            Command::Call { caller, call, ticket, interactive } => {
+                let claim = Claim { caller, ticket, interactive, verdicts: Vec::new() };
+                match self.admit(&claim, &mut effects) {
+                    Ok(()) => self.consider(claim, call, now, &mut effects),
+                    Err(error) => effects.reply(ticket, Err(error)),
                 }
             }
+            Command::Authorized { ticket, verdict } => self.answered(ticket, verdict),
+            Command::Resume => self.resume(now, &mut effects),
             Command::Saved(result) => self.saved(result, now, &mut effects),
-            Command::Gone(name) => self.drop_session(&name, now, &mut effects),
+            Command::Gone(name) => {
+                self.drop_parked(&name, &mut effects);
+                self.drop_session(&name, now, &mut effects);
+            }
             Command::Registration { profile, input } => self.feed(profile, input, now, &mut effects),
             Command::Secret { number, answer } => self.agent_answered(number, answer, now, &mut effects),
             Command::ClockSet => self.clock_set(now, &mut effects),
             Command::Tick => self.tick(now, &mut effects),
+            Command::HandOver => self.hand_over(&mut effects),
             Command::Shutdown => self.shut_down(now, &mut effects),
         }
         effects.into_vec()
@@ -166,46 +179,35 @@ impl Registry {
             .collect()
     }
 
-    fn call(
-        &mut self,
-        caller: &Caller,
-        call: Call,
-        ticket: Ticket,
-        now: Moment,
-        effects: &mut Effects,
-    ) -> Result<(), CallError> {
+    fn admit(&mut self, claim: &Claim, effects: &mut Effects) -> Result<(), CallError> {
         if self.ending {
-            return Err(CallError::new(
-                CallErrorKind::ShuttingDown,
-                "The service is ending; call again in a few seconds.",
-            ));
+            return Err(CallError::ending());
         }
-        self.note_session(caller, effects)?;
+        self.note_session(&claim.caller, effects)
+    }
+
+    fn call(&mut self, claim: &Claim, call: Call, now: Moment, effects: &mut Effects) -> Result<(), Stop> {
         match call {
-            Call::Enable(id, options) => self.enable(caller, id, options, ticket, now, effects),
-            Call::Disable(id, options) => self.disable(caller, id, options, ticket, now, effects),
-            Call::Leave(options) => self.leave(caller, options, ticket, now, effects),
-            Call::Refresh(id, options) => self.refresh(caller, id, options, ticket, now, effects),
-            Call::ForceDisable(id, options) => self.force_disable(caller, id, options, ticket, now, effects),
-            Call::CreateProfile(settings, options) => {
-                self.create(caller, settings, options, ticket, now, effects)
-            }
+            Call::Enable(id, options) => self.enable(claim, id, options, now, effects),
+            Call::Disable(id, options) => self.disable(claim, id, options, now, effects),
+            Call::Leave(options) => self.leave(claim, options, now, effects),
+            Call::Refresh(id, options) => self.refresh(claim, id, options, now, effects),
+            Call::ForceDisable(id, options) => self.force_disable(claim, id, options, now, effects),
+            Call::CreateProfile(settings, options) => self.create(claim, settings, options, now, effects),
             Call::Update(id, set, unset, options) => {
-                self.update(caller, (id, set, unset, options), ticket, now, effects)
+                self.update(claim, id, (set, unset, options), now, effects)
             }
-            Call::Remove(id, options) => self.remove(caller, id, options, ticket, now, effects),
-            Call::SetDefaultProfile(id, options) => {
-                self.set_default(caller, id, options, ticket, now, effects)
-            }
+            Call::Remove(id, options) => self.remove(claim, id, options, now, effects),
+            Call::SetDefaultProfile(id, options) => self.set_default(claim, id, options, now, effects),
             Call::RegisterSecretAgent(path, options) => {
-                self.register_agent(caller, (path, options), ticket, now, effects)
+                Ok(self.register_agent(&claim.caller, (path, options), claim.ticket, now, effects)?)
             }
             Call::UnregisterSecretAgent(options) => {
-                self.unregister_agent(caller, options, ticket, now, effects)
+                Ok(self.unregister_agent(&claim.caller, options, claim.ticket, now, effects)?)
             }
             read => {
-                let reply = self.read(caller, read)?;
-                effects.reply(ticket, Ok(reply));
+                let reply = self.read(&claim.caller, read)?;
+                effects.reply(claim.ticket, Ok(reply));
                 Ok(())
             }
         }
@@ -217,19 +219,6 @@ impl Registry {
             .get(&id)
             .filter(|profile| profile.is_visible_to(caller.uid))
             .ok_or_else(|| CallError::no_object(id))
-    }
-
-    /// The profile at an object path, for a caller that may change it: its owner's uid; of a shared profile
-    /// only root, until rights are asked from polkit.
-    fn managed(&self, caller: &Caller, id: u32) -> Result<&Profile, CallError> {
-        let profile = self.object(caller, id)?;
-        if caller.uid == 0 || !profile.shared {
-            return Ok(profile);
-        }
-        Err(CallError::new(
-            CallErrorKind::AccessDenied,
-            format!("Profile {id} is shared by all users: only root may use or change it."),
-        ))
     }
 
     fn insert(&mut self, profile: Profile) {

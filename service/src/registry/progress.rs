@@ -149,13 +149,19 @@ impl Registry {
     /// De-registers all; holds and journal stay for the successor (L3).
     pub(super) fn shut_down(&mut self, now: Moment, effects: &mut Effects) {
         self.ending = true;
+        self.hand_over(effects);
+        for id in self.profiles.keys().copied().collect::<Vec<_>>() {
+            self.reconcile(id, now, effects);
+        }
+    }
+
+    /// Nobody waits any longer for this process (H10).
+    pub(super) fn hand_over(&mut self, effects: &mut Effects) {
         let answer = |_: &Waiter| -> Answer {
             Err(CallError::new(CallErrorKind::ShuttingDown, "The service is ending; the hold stays."))
         };
         self.answer_waiters(effects, answer, |_| true);
-        for id in self.profiles.keys().copied().collect::<Vec<_>>() {
-            self.reconcile(id, now, effects);
-        }
+        self.refuse_parked(effects);
     }
 
     /// Notes what a successor must know of a profile, where that changed (E9).

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::call::{Caller, Name, Options, Reply, Ticket};
+use super::call::{Caller, Name, Options, Reply};
 use super::effect::Note;
 use super::effects::Effects;
 use super::error::CallError;
+use super::rights::{Claim, Stop};
 use super::{Registry, limits};
 use crate::moment::Moment;
 
@@ -58,16 +59,18 @@ impl Registry {
     /// Leave: the caller's holds, its agent and its session go (H5).
     pub(super) fn leave(
         &mut self,
-        caller: &Caller,
+        claim: &Claim,
         options: Options,
-        ticket: Ticket,
         now: Moment,
         effects: &mut Effects,
-    ) -> Result<(), CallError> {
+    ) -> Result<(), Stop> {
         options.none_left()?;
-        effects.reply(ticket, Ok(Reply::Done));
-        self.refuse_waiters("The caller left the service.", effects, |waiter| waiter.name == caller.name);
-        self.drop_session(&caller.name, now, effects);
+        effects.reply(claim.ticket, Ok(Reply::Done));
+        self.refuse_waiters("The caller left the service.", effects, |waiter| {
+            waiter.name == claim.caller.name
+        });
+        self.withdraw_enables(&claim.caller.name, None, "The caller left the service.", effects);
+        self.drop_session(&claim.caller.name, now, effects);
         Ok(())
     }
 

@@ -4,17 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use proptest::prelude::*;
 use rand::SeedableRng as _;
 
 use super::call::{Answer, Options, Reply};
 use super::effect::{Audience, Note, Signal, Write};
+use super::error::CallErrorKind;
+use super::rights::{Question, Verdict};
 use super::*;
 use crate::registration::{Failure, Input, Output, Response, State, Target, Transport};
 use crate::settings::{Value, Values};
 
 mod agents;
 mod clock;
+mod life;
+mod rights;
 
 /// The registry, and what a service around it would know.
 struct World {
@@ -25,6 +28,8 @@ struct World {
     flying: BTreeMap<u32, (u64, Option<Box<crate::registration::Request>>)>,
     disk: BTreeMap<u32, Record>,
     disk_refuses: bool,
+    /// What polkit is being asked.
+    questions: Vec<Question>,
     /// What the last command brought.
     answers: Vec<(Ticket, Answer)>,
     signals: Vec<(Audience, Signal)>,
@@ -58,6 +63,7 @@ impl World {
             flying: BTreeMap::new(),
             disk: BTreeMap::new(),
             disk_refuses: false,
+            questions: Vec::new(),
             answers: Vec::new(),
             signals: Vec::new(),
             notes: Vec::new(),
@@ -80,9 +86,12 @@ impl World {
                     Effect::Save(write) => command = Some(Command::Saved(self.save(*write))),
                     Effect::Sip { profile, output } => self.sip(profile, output),
                     Effect::Ask { .. } | Effect::CancelQuestion { .. } => self.asked.push(effect),
+                    Effect::Authorize(question) => self.questions.push(*question),
+                    Effect::Withdraw(ticket) => self.questions.retain(|question| question.ticket != ticket),
                     Effect::Configure { .. } | Effect::Forget(_) => {}
                 }
             }
+            command = command.or_else(|| self.registry.can_resume().then_some(Command::Resume));
         }
     }
 
@@ -117,14 +126,18 @@ impl World {
     fn call(&mut self, caller: &Caller, call: Call) -> Option<Answer> {
         self.tickets += 1;
         let ticket = self.tickets;
-        self.apply(Command::Call { caller: caller.clone(), call, ticket });
+        self.apply(Command::Call { caller: caller.clone(), call, ticket, interactive: false });
         self.answers.iter().find(|(other, _)| *other == ticket).map(|(_, answer)| answer.clone())
     }
 
     fn create(&mut self, by: &Caller) -> u32 {
+        self.create_with(by, none())
+    }
+
+    fn create_with(&mut self, by: &Caller, options: Options) -> u32 {
         let settings =
             values(&[("aor", Value::Text("alice@192.0.2.1".into())), ("password", Value::Text("p".into()))]);
-        match self.call(by, Call::CreateProfile(settings, none())) {
+        match self.call(by, Call::CreateProfile(settings, options)) {
             Some(Ok(Reply::Created(id))) => id,
             other => panic!("not created: {other:?}"),
         }
@@ -178,6 +191,14 @@ impl World {
     fn register(&mut self, profile: u32) {
         self.answer(profile, 200);
         self.answer(profile, 200);
+    }
+
+    /// Polkit answers the `n`th open question.
+    fn polkit(&mut self, n: usize, verdict: Verdict) {
+        if n < self.questions.len() {
+            let ticket = self.questions.remove(n).ticket;
+            self.apply(Command::Authorized { ticket, verdict });
+        }
     }
 
     fn face(&mut self, by: &Caller, id: u32) -> super::face::Face {
@@ -349,137 +370,6 @@ fn ten_writes_a_second_and_no_more() {
     assert_eq!(kind(update(&mut world, 99)), CallErrorKind::LimitExceeded);
     world.now = world.now + Duration::from_secs(1);
     assert!(update(&mut world, 99).unwrap().is_ok());
-}
-
-/// What may happen in a random life.
-#[derive(Clone, Debug)]
-enum Event {
-    Create(u32),
-    Enable(u32, u32, u8),
-    Disable(u32, u32, u8),
-    Leave(u32),
-    Die(u32),
-    Update(u32, u32, u8),
-    Remove(u32, u32, bool),
-    Refresh(u32, u32),
-    Answer(u32, u16),
-    FlowLost(u32),
-    Time(u64),
-    Disk(bool),
-}
-
-fn event() -> impl Strategy<Value = Event> {
-    let (client, id) = (0..4u32, 1..4u32);
-    let status = prop::sample::select(vec![200, 200, 200, 401, 0, 403, 404, 423, 480, 500, 503, 302, 600]);
-    prop_oneof![
-        1 => client.clone().prop_map(Event::Create),
-        4 => (client.clone(), id.clone(), 0..2u8).prop_map(|(c, i, t)| Event::Enable(c, i, t)),
-        3 => (client.clone(), id.clone(), 0..2u8).prop_map(|(c, i, t)| Event::Disable(c, i, t)),
-        1 => client.clone().prop_map(Event::Leave),
-        1 => client.clone().prop_map(Event::Die),
-        2 => (client.clone(), id.clone(), 0..5u8).prop_map(|(c, i, w)| Event::Update(c, i, w)),
-        1 => (client.clone(), id.clone(), any::<bool>()).prop_map(|(c, i, f)| Event::Remove(c, i, f)),
-        1 => (client, id.clone()).prop_map(|(c, i)| Event::Refresh(c, i)),
-        8 => (id.clone(), status).prop_map(|(i, s)| Event::Answer(i, s)),
-        1 => id.prop_map(Event::FlowLost),
-        3 => (0..4_000_000u64).prop_map(Event::Time),
-        1 => prop::bool::weighted(0.2).prop_map(Event::Disk),
-    ]
-}
-
-fn happen(world: &mut World, event: Event) {
-    // Clients 0 and 1 are one user's, 2 is another's, 3 is root's.
-    let who = |client: u32| caller(client, [1000, 1000, 1001, 0][client as usize]);
-    let token = |token: u8| Options(values(&[("token", Value::Text(token.to_string()))]));
-    match event {
-        Event::Create(client) => {
-            let aor =
-                values(&[("aor", Value::Text("a@192.0.2.1".into())), ("password", Value::Text("p".into()))]);
-            world.call(&who(client), Call::CreateProfile(aor, none()));
-        }
-        Event::Enable(client, id, t) => drop(world.call(&who(client), Call::Enable(id, token(t)))),
-        Event::Disable(client, id, t) => drop(world.call(&who(client), Call::Disable(id, token(t)))),
-        Event::Leave(client) => drop(world.call(&who(client), Call::Leave(none()))),
-        Event::Die(client) => world.apply(Command::Gone(who(client).name)),
-        Event::Update(client, id, what) => {
-            let set = match what {
-                0 => values(&[("display-name", Value::Text("Home".into()))]),
-                1 => values(&[("password", Value::Text("q".into()))]),
-                2 => values(&[("expires", Value::Number(600))]),
-                3 => values(&[("registrar", Value::Text("192.0.2.7".into()))]),
-                _ => values(&[("auto-register", Value::Flag(true))]),
-            };
-            world.call(&who(client), Call::Update(id, set, Vec::new(), none()));
-        }
-        Event::Remove(client, id, force) => {
-            let held = world.registry.profiles.get(&id).is_some_and(|profile| !profile.holders.is_empty());
-            let options = Options(values(&[("force", Value::Flag(force))]));
-            let answer = world.call(&who(client), Call::Remove(id, options));
-            assert!(!(held && !force && matches!(answer, Some(Ok(_)))), "removed while held");
-        }
-        Event::Refresh(client, id) => drop(world.call(&who(client), Call::Refresh(id, none()))),
-        Event::Answer(id, status) => world.answer(id, status),
-        Event::FlowLost(profile) => {
-            world.apply(Command::Registration { profile, input: Input::FlowLost });
-        }
-        Event::Time(millis) => world.pass(Duration::from_millis(millis)),
-        Event::Disk(refuses) => world.disk_refuses = refuses,
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-    #[test]
-    fn a_random_life_breaks_no_rule(events in prop::collection::vec(event(), 1..80)) {
-        let mut world = World::new();
-        // Somebody who sees everything and never goes.
-        world.call(&caller(9, 0), Call::ManagedObjects);
-        let mut shown: BTreeMap<u32, super::face::Face> = BTreeMap::new();
-        let mut held: BTreeSet<(Name, u32, String)> = BTreeSet::new();
-        for event in events {
-            happen(&mut world, event);
-            for note in &world.notes {
-                match note.clone() {
-                    Note::HoldAdded(name, id, token) => drop(held.insert((name, id, token))),
-                    Note::HoldGone(name, id, token) => drop(held.remove(&(name, id, token))),
-                    _ => {}
-                }
-            }
-            for (_, signal) in &world.signals {
-                match signal {
-                    Signal::PropertiesChanged(face, changed) => {
-                        let before = shown.insert(face.id, (**face).clone());
-                        if let Some(before) = before {
-                            let differs = face.changes_since(&before);
-                            prop_assert_eq!(&differs, changed, "no signal without a change");
-                        }
-                    }
-                    Signal::InterfacesAdded(face) => drop(shown.insert(face.id, (**face).clone())),
-                    Signal::ErrorOccurred(id, _) => {
-                        let holders = &world.registry.profiles[id].holders;
-                        prop_assert!(holders.is_empty(), "after an error nobody holds");
-                    }
-                    _ => {}
-                }
-            }
-            let on_disk: Vec<_> = world.disk.keys().copied().collect();
-            let known: Vec<_> = world.registry.profiles.keys().copied().collect();
-            prop_assert_eq!(on_disk, known, "what is on disk is what was acknowledged");
-            for profile in world.registry.profiles.values() {
-                prop_assert_eq!(&world.disk[&profile.id].settings, &*profile.settings);
-                let names: BTreeSet<_> =
-                    held.iter().filter(|(_, id, _)| *id == profile.id).map(|(name, ..)| name.clone()).collect();
-                prop_assert_eq!(profile.face().users as usize, names.len(), "Users is the number of bus names");
-                for name in profile.holders.keys() {
-                    prop_assert!(world.registry.sessions.contains_key(name), "a hold without a session");
-                }
-            }
-            let wakeup = world.registry.wakeup();
-            prop_assert!(wakeup.is_none_or(|moment| moment > world.now), "it would never rest: {:?}", wakeup);
-            world.signals.clear();
-            world.notes.clear();
-        }
-    }
 }
 
 #[test]

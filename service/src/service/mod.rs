@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tracing::{debug, error, info};
 
 use crate::bus::agents::{self, Answered, At};
+use crate::bus::polkit::Judged;
 use crate::bus::{Arrived, Bus, Incoming, Wall, daemon};
 use crate::clock::{self, Alarm, ClockWatch};
 use crate::lifetime::exit::{Exit, Lingering, Step};
@@ -75,6 +76,7 @@ impl Service {
             let lingering = Lingering {
                 needed: self.registry.is_needed(),
                 busy: !self.bus.is_quiet(),
+                asking: self.registry.is_asking(),
                 registered: self.registry.is_registered_anywhere(),
             };
             match self.exit.look(lingering, clock::now()) {
@@ -119,7 +121,7 @@ impl Service {
                 }
                 Happened::Restart => {
                     info!("asked to make way for a successor: bindings and holds stay");
-                    return Ok(());
+                    return self.apply(Command::HandOver).await;
                 }
                 Happened::Proved => self.exit.proved(),
             }
@@ -146,6 +148,7 @@ impl Service {
             let command = match incoming {
                 Incoming::Gone(name) => Some(Command::Gone(name)),
                 Incoming::Answered(Answered { number, answer }) => Some(Command::Secret { number, answer }),
+                Incoming::Judged(Judged { ticket, verdict }) => Some(Command::Authorized { ticket, verdict }),
                 Incoming::Call(caller, call) => self.bus.dispatch(caller, call, &self.registry),
             };
             if let Some(command) = command {
@@ -158,7 +161,12 @@ impl Service {
 
     async fn apply(&mut self, command: Command) -> Result<(), ServiceError> {
         let effects = self.registry.apply(command, clock::now());
-        self.carry_out(effects).await
+        self.carry_out(effects).await?;
+        while self.registry.can_resume() {
+            let effects = self.registry.apply(Command::Resume, clock::now());
+            self.carry_out(effects).await?;
+        }
+        Ok(())
     }
 
     /// Carries effects out in order; a write's outcome is decided upon before anything else.
@@ -169,6 +177,8 @@ impl Service {
             for effect in effects {
                 match effect {
                     Effect::Reply(ticket, answer) => self.bus.reply(ticket, answer),
+                    Effect::Authorize(question) => self.bus.authorize(*question),
+                    Effect::Withdraw(ticket) => self.bus.withdraw(ticket),
                     Effect::Signal(audience, signal) => self.bus.signal(&audience, &signal),
                     Effect::Note(note) => {
                         if let Err(error) = self.journal.record(&note) {
@@ -289,7 +299,7 @@ impl Service {
     }
 
     async fn leave(&mut self, successor: bool) -> Result<(), ServiceError> {
-        self.bus.flush().await?;
+        self.apply(Command::HandOver).await?;
         if successor {
             info!("clients have come while the service was leaving: starting a successor");
             self.store = None;

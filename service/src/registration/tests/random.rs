@@ -90,7 +90,10 @@ fn secret_answer(number: u8) -> SecretAnswer {
     match number {
         0 => SecretAnswer::Cancelled,
         1 => SecretAnswer::Failed,
-        _ => SecretAnswer::Given { password: Secret::new(format!("p{number}")), store: number % 2 == 0 },
+        _ => SecretAnswer::Given {
+            password: Secret::new(format!("p{number}")),
+            store: number.is_multiple_of(2),
+        },
     }
 }
 
