@@ -66,17 +66,21 @@ impl Bus {
         let starter = root.join("start-service");
         fs::write(&starter, start_script(root, &options)).expect("our own directory");
         fs::set_permissions(&starter, fs::Permissions::from_mode(0o755)).expect("our own file");
-        let mut daemon = Command::new("dbus-daemon")
-            .arg(format!("--config-file={}", root.join("bus.conf").display()))
-            .args(["--nofork", "--print-address"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("dbus-daemon is installed");
-        let mut address = String::new();
-        let out = daemon.stdout.take().expect("it is piped");
-        BufReader::new(out).read_line(&mut address).expect("the daemon prints its address");
-        assert!(address.starts_with("unix:"), "the daemon says {address:?}");
+        let daemon = start_daemon(root);
         Bus { directory, daemon }
+    }
+
+    /// Ends the bus daemon and starts another one at the same address, with another GUID and no names.
+    pub async fn restart(&mut self) {
+        let service = self.service_pid();
+        self.daemon.kill().and_then(|()| self.daemon.wait()).expect("our own process");
+        let until = Instant::now() + PATIENCE;
+        while is_running(service) {
+            assert!(Instant::now() < until, "the service outlives its bus; its log:\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        fs::remove_file(self.path("bus")).or_else(when_gone).expect("our own directory");
+        self.daemon = start_daemon(self.directory.path());
     }
 
     /// The bus address.
@@ -172,6 +176,24 @@ impl Bus {
     pub fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
+}
+
+fn when_gone(error: std::io::Error) -> std::io::Result<()> {
+    if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
+
+fn start_daemon(root: &Path) -> Child {
+    let mut daemon = Command::new("dbus-daemon")
+        .arg(format!("--config-file={}", root.join("bus.conf").display()))
+        .args(["--nofork", "--print-address"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("dbus-daemon is installed");
+    let mut address = String::new();
+    let out = daemon.stdout.take().expect("it is piped");
+    BufReader::new(out).read_line(&mut address).expect("the daemon prints its address");
+    assert!(address.starts_with("unix:"), "the daemon says {address:?}");
+    daemon
 }
 
 /// Is it there, and no zombie?

@@ -165,7 +165,8 @@ async fn no_secret_is_found_anywhere_but_in_its_file() {
     let passwords = passwords.map(|(user, word)| (user.to_owned(), word.to_owned())).into();
     let registrar = Registrar::start(Behaviour { passwords, ..Behaviour::default() }).await;
     let wrapper = String::from("env RUST_LOG=trace,rsipstack=trace,zbus=trace");
-    let bus = Bus::start(Options { log: String::from("trace"), wrapper, idle_timeout: 0.1 });
+    let bus =
+        Bus::start(Options { log: String::from("trace"), wrapper, idle_timeout: 0.1, ..Options::default() });
     let monitor = Monitor::start(&bus).await;
     let mut client = Client::connect(&bus).await;
     client.match_all().await;
