@@ -131,7 +131,7 @@ impl<'a> Life<'a> {
                 self.client.enable_and_wait(id).await.map(|state| assert_eq!(state, "registered"))
             }
             Step::Refresh => self.client.profile(id, "Refresh", &Dict::new()).await.map(drop),
-            Step::LetGo if self.number % 2 == 0 => self.client.disable(id).await.map(drop),
+            Step::LetGo if self.number.is_multiple_of(2) => self.client.disable(id).await.map(drop),
             Step::LetGo => {
                 self.client.connection.clone().close().await?;
                 self.client = Client::connect(self.bus).await;

@@ -213,7 +213,7 @@ fn call(random: &mut Random) -> Message {
             builder = builder.interface(interface);
         }
         if random.below(8) == 0 {
-            builder = builder.with_flags(Flags::NO_REPLY_EXPECTED.into());
+            builder = builder.with_flags(Flags::NO_REPLY_EXPECTED);
         }
         let body = match random.below(3) {
             0 => Some(structure(random, 4)).filter(|_| random.below(4) > 0),

@@ -35,13 +35,14 @@ fn l7_a_clock_that_jumps_shows_times_anew_and_moves_nothing() {
     let before: Vec<_> = ids.iter().map(|id| world.face(&owner, *id)).collect();
     assert_eq!(before[1].status.state, State::Waiting);
     let wakeup = world.registry.wakeup();
-    for _ in 0..100 {
+    for jump in 0..100 {
         world.apply(Command::ClockSet);
         let announced = world.announced();
         assert_eq!(announced.keys().copied().collect::<Vec<_>>(), ids[1..3], "those that show a time");
         assert!(announced[&ids[1]].contains(&Property::RetryAt));
         assert_eq!(announced[&ids[2]], [Property::LastError]);
-        assert_eq!((world.registry.wakeup(), world.flying.len(), world.notes.len()), (wakeup, 0, 0));
+        assert_eq!((world.registry.wakeup(), world.flying.len()), (wakeup, 0));
+        assert!(jump == 0 || world.notes.is_empty(), "{:?}", world.notes);
     }
     let after: Vec<_> = ids.iter().map(|id| world.face(&owner, *id)).collect();
     assert_eq!(after, before);
