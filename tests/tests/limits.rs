@@ -256,6 +256,42 @@ async fn clients_that_do_not_read_their_signals() {
 }
 
 #[tokio::test]
+async fn a_client_that_reads_nothing_stops_the_others_for_seconds_only() {
+    let registrar = Registrar::start(Behaviour::default()).await;
+    let bus = Bus::start(Options { log: String::from("warn"), ..Options::default() });
+    let (holder, client) = (Client::connect(&bus).await, mallory(&bus).await);
+    let held = holder.create(settings(&registrar)).await.unwrap();
+    holder.enable_and_wait(held).await.unwrap();
+    let id = client.create(aor()).await.unwrap();
+    let many: Vec<String> = (0..290).map(|number| format!("x-{number}")).collect();
+    let many = many.iter().map(|key| (key.as_str(), Variant::from("x".repeat(1000)))).collect::<Dict<'_>>();
+    client.update(id, many, &[]).await.unwrap();
+
+    // More than the 127 MB that the bus lets wait of one sender.
+    let mut socket = deaf(&bus);
+    let path = format!("/org/sipprofiles/profile/{id}");
+    let large = || {
+        let call = Message::method_call(path.as_str(), "GetSettings").destination("org.sipprofiles");
+        call.interface("org.sipprofiles.Profile1").build(&()).expect("well-formed")
+    };
+    let first = bus.service_pid();
+    for _ in 0..10 {
+        for _ in 0..60 {
+            socket.write_all(large().data()).unwrap();
+        }
+        if holder.root("FindProfiles", &Dict::new()).await.is_err() {
+            break;
+        }
+    }
+    bus.await_end(first).await;
+    assert!(bus.log().contains("some client leaves too many unread"), "{}", bus.log());
+    others_are_served(&bus).await;
+    assert_eq!(holder.users(held).await, 1);
+    assert_eq!(holder.enable_and_wait(held).await.unwrap(), "registered");
+    assert_eq!(registrar.bindings("sip:alice@127.0.0.1").len(), 1);
+}
+
+#[tokio::test]
 async fn e10_enable_and_disable_in_a_loop_sends_six_attempts_a_minute() {
     let registrar =
         Registrar::start(Behaviour { passwords: Default::default(), ..Behaviour::default() }).await;
