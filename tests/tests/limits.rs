@@ -9,7 +9,7 @@ use sip_profiles_tests::bus::{Bus, Options, resident};
 use sip_profiles_tests::client::{Client, Dict};
 use sip_profiles_tests::registrar::{Behaviour, Registrar, Script};
 use zbus::message::Message;
-use zbus::{MessageStream, Variant};
+use zbus::{MessageStream, ObjectPath, Variant};
 
 const MALLORY: u32 = 65534;
 /// The bus takes users that the system knows: this is `daemon`.
@@ -179,6 +179,19 @@ fn cpu_time(bus: &Bus) -> Duration {
     let ticks =
         after_name.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum::<u64>();
     Duration::from_millis(ticks * 10)
+}
+
+#[tokio::test]
+async fn what_the_runtime_directory_keeps_of_one_user() {
+    let bus = Bus::start(Options { log: String::from("warn"), ..Options::default() });
+    let client = mallory(&bus).await;
+    let path = |length: usize| ObjectPath::try_from(format!("/{}", "x".repeat(length))).unwrap();
+    assert_limited(client.root("RegisterSecretAgent", &(path(500_000), Dict::new())).await, "1024 bytes");
+    for _ in 0..3000 {
+        client.root("RegisterSecretAgent", &(path(1000), Dict::new())).await.unwrap();
+    }
+    let kept = std::fs::metadata(bus.path("run/journal")).unwrap().len();
+    assert!(kept < 2 * 1024 * 1024, "{kept} bytes");
 }
 
 #[tokio::test]
