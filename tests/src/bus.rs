@@ -66,17 +66,21 @@ impl Bus {
         let starter = root.join("start-service");
         fs::write(&starter, start_script(root, &options)).expect("our own directory");
         fs::set_permissions(&starter, fs::Permissions::from_mode(0o755)).expect("our own file");
-        let mut daemon = Command::new("dbus-daemon")
-            .arg(format!("--config-file={}", root.join("bus.conf").display()))
-            .args(["--nofork", "--print-address"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("dbus-daemon is installed");
-        let mut address = String::new();
-        let out = daemon.stdout.take().expect("it is piped");
-        BufReader::new(out).read_line(&mut address).expect("the daemon prints its address");
-        assert!(address.starts_with("unix:"), "the daemon says {address:?}");
+        let daemon = start_daemon(root);
         Bus { directory, daemon }
+    }
+
+    /// Ends the bus daemon and starts another one at the same address, with another GUID and no names.
+    pub async fn restart(&mut self) {
+        let service = self.service_pid();
+        self.daemon.kill().and_then(|()| self.daemon.wait()).expect("our own process");
+        let until = Instant::now() + PATIENCE;
+        while is_running(service) {
+            assert!(Instant::now() < until, "the service outlives its bus; its log:\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        fs::remove_file(self.path("bus")).or_else(when_gone).expect("our own directory");
+        self.daemon = start_daemon(self.directory.path());
     }
 
     /// The bus address.
@@ -95,8 +99,14 @@ impl Bus {
         builder.build().await.expect("the bus takes connections")
     }
 
-    /// A new connection of this process that the bus takes for one of another user's.
+    /// A new connection of this process that the bus takes for one of another user's, whom the system must know.
     pub async fn connect_as(&self, uid: u32) -> Connection {
+        let builder = zbus::connection::Builder::unix_stream(self.socket_of(uid)).user_id(uid);
+        builder.build().await.expect("the bus takes connections")
+    }
+
+    /// A socket to the bus as another user's, with nothing said yet.
+    pub fn socket_of(&self, uid: u32) -> UnixStream {
         let socket = self.path("bus");
         // Credentials are a thread's own, and those of the connecting thread are what the bus sees.
         let connecting = std::thread::spawn(move || {
@@ -104,9 +114,7 @@ impl Bus {
             set_thread_res_uid(Uid::from_raw(uid), Uid::from_raw(uid), Uid::from_raw(uid))?;
             UnixStream::connect(socket)
         });
-        let stream = connecting.join().expect("the thread ends").expect("root may be anybody");
-        let builder = zbus::connection::Builder::unix_stream(stream).user_id(uid);
-        builder.build().await.expect("the bus takes connections")
+        connecting.join().expect("the thread ends").expect("root may be anybody")
     }
 
     /// A command that finds this bus as its system bus.
@@ -170,11 +178,35 @@ impl Bus {
     }
 }
 
+fn when_gone(error: std::io::Error) -> std::io::Result<()> {
+    if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
+
+fn start_daemon(root: &Path) -> Child {
+    let mut daemon = Command::new("dbus-daemon")
+        .arg(format!("--config-file={}", root.join("bus.conf").display()))
+        .args(["--nofork", "--print-address"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("dbus-daemon is installed");
+    let mut address = String::new();
+    let out = daemon.stdout.take().expect("it is piped");
+    BufReader::new(out).read_line(&mut address).expect("the daemon prints its address");
+    assert!(address.starts_with("unix:"), "the daemon says {address:?}");
+    daemon
+}
+
 /// Is it there, and no zombie?
 pub fn is_running(pid: Pid) -> bool {
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_pid())).unwrap_or_default();
     let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
     test_kill_process(pid).is_ok() && state.is_some_and(|state| state != 'Z')
+}
+
+/// How much memory the process has, bytes.
+pub fn resident(pid: Pid) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{}/statm", pid.as_raw_pid())).unwrap_or_default();
+    text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096
 }
 
 impl Drop for Bus {

@@ -4,10 +4,13 @@
 pub mod agent;
 pub mod bus;
 pub mod client;
+pub mod disk;
 pub mod kamailio;
 pub mod logind;
+pub mod monitor;
 pub mod network;
 pub mod polkit;
+pub mod random;
 pub mod registrar;
 mod sip;
 

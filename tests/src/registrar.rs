@@ -65,6 +65,8 @@ pub struct Behaviour {
     pub max_expires: u32,
     /// Every so-maniest request is lost on its way; 1: all, 0: none.
     pub loses_every: u32,
+    /// Another Contact is another binding, whatever its instance id says.
+    pub ignores_instances: bool,
 }
 
 impl Default for Behaviour {
@@ -77,6 +79,7 @@ impl Default for Behaviour {
             min_expires: 0,
             max_expires: 3600,
             loses_every: 0,
+            ignores_instances: false,
         }
     }
 }
@@ -377,7 +380,8 @@ impl Inner {
             .map(|param| format!(";{param}"))
             .collect();
         let contact = message.contact().to_owned();
-        bindings.retain(|other| other.contact != contact && (params.is_empty() || other.params != params));
+        let by_instance = !self.behaviour.ignores_instances && !params.is_empty();
+        bindings.retain(|other| other.contact != contact && !(by_instance && other.params == params));
         if granted > 0 {
             bindings.push(Binding { contact, params, expires: granted });
         }

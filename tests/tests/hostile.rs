@@ -4,8 +4,9 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use sip_profiles_tests::PATIENCE;
-use sip_profiles_tests::bus::{Bus, Options};
+use sip_profiles_tests::bus::{Bus, Options, resident};
 use sip_profiles_tests::client::{Client, Dict};
+use sip_profiles_tests::random::Random;
 use zbus::Variant;
 
 const MESSAGES: u32 = 1_000_000;
@@ -13,19 +14,6 @@ const MESSAGES: u32 = 1_000_000;
 const BATCH: u32 = 100;
 /// The service may not keep more of them, bytes.
 const GROWTH: u64 = 8 * 1024 * 1024;
-
-/// xorshift64*: the same messages in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let number = self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33;
-        usize::try_from(number).unwrap_or(0) % bound.max(1)
-    }
-}
 
 /// One to four changes: a byte, a piece gone, doubled or torn off, and what parsers fear.
 fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
@@ -113,11 +101,6 @@ fn answers(server: &UdpSocket, to: SocketAddr, question: &str, number: u32) -> b
     false
 }
 
-fn resident(pid: i32) -> u64 {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
-    text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096
-}
-
 fn flood(server: &UdpSocket, to: SocketAddr, seeds: &[String], messages: u32) {
     let mut random = Random(4475);
     for number in 0..messages {
@@ -145,7 +128,7 @@ async fn a_million_mutated_messages_leave_it_answering_and_small() {
     ]);
     let id = client.create(settings).await.unwrap();
     client.enable(id, Dict::new()).await.unwrap();
-    let pid = bus.service_pid().as_raw_pid();
+    let pid = bus.service_pid();
     let growth = tokio::task::spawn_blocking(move || {
         let (to, contact) = register(&server);
         server.set_read_timeout(Some(Duration::from_secs(1))).expect("a sound time");

@@ -76,6 +76,32 @@ async fn l3_sigterm_deregisters_and_sigusr1_does_not() {
 }
 
 #[tokio::test]
+async fn h9_the_service_ends_with_its_bus_and_a_new_bus_has_other_clients() {
+    const STRANGER: u32 = 65534;
+    let registrar = Registrar::start(Behaviour::default()).await;
+    let mut bus = Bus::start(Options::default());
+    let holder = Client::connect(&bus).await;
+    let id = holder.create(alice(&registrar)).await.unwrap();
+    holder.enable_and_wait(id).await.unwrap();
+    let name = |client: &Client| client.connection.unique_name().unwrap().to_string();
+    bus.restart().await;
+    assert!(bus.log().contains("the message bus closed the connection"), "{}", bus.log());
+    assert_eq!(registrar.bindings(ALICE).len(), 1, "nobody said that it is not wanted any more");
+
+    // The holder's name is a stranger's now, and then one of the same user's that holds nothing.
+    let stranger = Client::connect_as(&bus, STRANGER).await;
+    assert_eq!(name(&stranger), name(&holder));
+    stranger.profile(id, "IsEnabled", &()).await.unwrap_err();
+    registrar.until("the successor removes the binding", |it| it.bindings(ALICE).is_empty()).await;
+    bus.restart().await;
+    let same_user = Client::connect(&bus).await;
+    assert_eq!(name(&same_user), name(&holder));
+    assert_eq!(same_user.users(id).await, 0);
+    assert!(!same_user.disable(id).await.unwrap());
+    assert_eq!(same_user.enable_and_wait(id).await.unwrap(), "registered");
+}
+
+#[tokio::test]
 async fn l6_a_second_instance_ends_with_a_clear_error() {
     let bus = Bus::start(Options::default());
     let client = Client::connect(&bus).await;

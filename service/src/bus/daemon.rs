@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use zbus::message::Message;
-use zbus::{Connection, OwnedVariant, Result, Variant};
+use futures_util::StreamExt as _;
+use sip_profiles::names::BUS_NAME;
+use zbus::message::{Flags, Message};
+use zbus::{Connection, MessageStream, OwnedVariant, Result, Variant};
 
 use crate::registry::call::{Caller, Name};
 
@@ -62,6 +64,22 @@ pub async fn request_name(connection: &Connection, name: &str) -> Result<bool> {
 /// Gives the service's name up.
 pub async fn release_name(connection: &Connection, name: &str) -> Result<()> {
     ask(connection, "ReleaseName", &name).await.map(drop)
+}
+
+/// A message to whoever has our name, without starting anybody: where that is a connection that has ended, the bus
+/// notices it now.
+pub async fn knock(session: bool) -> Result<()> {
+    let connection = if session { Connection::session().await? } else { Connection::system().await? };
+    let call = Message::method_call("/", "Ping").interface("org.freedesktop.DBus.Peer");
+    let call = call.destination(BUS_NAME).with_flags(Flags::NO_AUTO_START).build(&())?;
+    let mut answers = MessageStream::from(&connection);
+    connection.send(&call).await?;
+    while let Some(answer) = answers.next().await.transpose()? {
+        if answer.header().reply_serial() == Some(call.primary_header().serial_num()) {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Asks the bus to start whoever serves `name`.

@@ -53,6 +53,11 @@ impl Fault {
         Self::new("org.freedesktop.DBus.Error.UnknownObject", format!("There is no object {path}."))
     }
 
+    /// A call that is too large to be read.
+    pub fn too_large(limit: usize) -> Self {
+        Self::new("org.sipprofiles.Error.LimitExceeded", format!("A call has at most {limit} bytes."))
+    }
+
     /// Too many calls before the bus has said who calls.
     pub fn too_many_calls(limit: usize) -> Self {
         let message = format!("At most {limit} calls of one connection may wait.");

@@ -16,6 +16,8 @@ mod value;
 mod wall;
 
 use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::time::Duration;
 
 use clients::{Arrival, Clients};
 use fault::Fault;
@@ -33,6 +35,11 @@ use crate::registry::effect::{Audience, Signal};
 use crate::registry::rights::Question;
 use crate::registry::{Command, Registry};
 use crate::settings::Settings;
+
+/// dbus-daemon stops reading from a connection of which 127 MB wait in other clients' queues: one client that never
+/// reads could keep the service from all others, for as long as it likes. What a new connection says is counted anew,
+/// so after that time the service makes way for a successor, which takes over holds and bindings.
+const STALL: Duration = Duration::from_secs(5);
 
 /// Our side of the message bus.
 pub struct Bus {
@@ -331,13 +338,19 @@ impl Bus {
         }
     }
 
-    /// Sends what was said so far, in that order.
+    /// Sends what was said so far, in that order. An error where the bus takes nothing for [`STALL`].
     pub async fn flush(&mut self) -> zbus::Result<()> {
         if self.outbox.is_empty() {
             return Ok(());
         }
         let messages = std::mem::take(&mut self.outbox);
-        self.connection.send_all(&messages).await
+        match tokio::time::timeout(STALL, self.connection.send_all(&messages)).await {
+            Ok(sent) => sent,
+            Err(_) => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "it takes no messages; some client leaves too many unread, a successor starts with none",
+            ))?,
+        }
     }
 
     /// Does no call wait to be looked at?

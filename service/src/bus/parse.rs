@@ -90,6 +90,10 @@ impl RootProperty {
     }
 }
 
+/// A call of more bytes is not read: taking a huge dictionary apart would keep all others waiting. Room enough for
+/// three of the largest profiles.
+const LARGEST: usize = 1024 * 1024;
+
 const INTROSPECTABLE: &str = "org.freedesktop.DBus.Introspectable";
 const PEER: &str = "org.freedesktop.DBus.Peer";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
@@ -134,6 +138,9 @@ pub fn parse_peer(message: &Message) -> Result<Request, Fault> {
 
 /// Parses a call at `node`. A call that names no interface goes to the first one with such a member.
 pub fn parse(node: Node, message: &Message) -> Result<Request, Fault> {
+    if message.data().len() > LARGEST {
+        return Err(Fault::too_large(LARGEST));
+    }
     let header = message.header();
     let member = header.member().map(|member| member.as_str()).unwrap_or_default();
     match header.interface() {

@@ -138,7 +138,8 @@ pub struct JournalError {
 /// The journal, open for writing.
 pub struct Journal {
     path: PathBuf,
-    file: File,
+    /// `None`: what it holds is not what is so (the file system was full), it has to be written anew.
+    file: Option<File>,
     head: Line,
     standing: Standing,
     lines: usize,
@@ -146,7 +147,8 @@ pub struct Journal {
 
 impl Journal {
     /// Reads what a predecessor left in `dir` and goes on from there. Of another boot nothing is taken over; of
-    /// another bus (its GUID) only what is known of registrations: bus names mean other clients there.
+    /// another bus (its GUID) only what is known of registrations: bus names mean other clients there. Where there
+    /// is no room to write, what is read is still served.
     pub fn open(dir: &Path, boot: &str, bus: &str) -> Result<(Self, Standing), JournalError> {
         let path = dir.join("journal");
         let at = |cause| JournalError { path: path.clone(), cause };
@@ -157,22 +159,22 @@ impl Journal {
             Err(cause) => return Err(at(cause)),
         };
         let head = Line::Journal { boot: boot.to_owned(), bus: bus.to_owned() };
-        let file = write_anew(&path, &head, &standing).map_err(at)?;
-        let lines = standing.len();
-        Ok((Self { path, file, head, standing: standing.clone(), lines }, standing))
+        let mut journal = Self { path, file: None, head, standing: standing.clone(), lines: 0 };
+        match journal.write_anew() {
+            Err(error) if error.cause.kind() != io::ErrorKind::StorageFull => Err(error),
+            _ => Ok((journal, standing)),
+        }
     }
 
     /// Notes one change.
     pub fn record(&mut self, note: &Note) -> Result<(), JournalError> {
         let line = Line::from(note);
-        let result = self.append(&line);
+        let appended = self.append(&line);
         self.standing.take(line);
         self.lines += 1;
-        if result.is_err() || self.lines > 2 * self.standing.len() + SLACK {
+        if !matches!(appended, Ok(true)) || self.lines > 2 * self.standing.len() + SLACK {
             // A line that was written in part must not be followed by others.
-            let anew = write_anew(&self.path, &self.head, &self.standing);
-            self.file = anew.map_err(|cause| JournalError { path: self.path.clone(), cause })?;
-            self.lines = self.standing.len();
+            self.write_anew()?;
         }
         Ok(())
     }
@@ -187,16 +189,19 @@ impl Journal {
     }
 
     fn write_anew(&mut self) -> Result<(), JournalError> {
+        self.file = None;
         let anew = write_anew(&self.path, &self.head, &self.standing);
-        self.file = anew.map_err(|cause| JournalError { path: self.path.clone(), cause })?;
+        self.file = Some(anew.map_err(|cause| JournalError { path: self.path.clone(), cause })?);
         self.lines = self.standing.len();
         Ok(())
     }
 
-    fn append(&mut self, line: &Line) -> io::Result<()> {
+    /// False: the file has to be written anew instead.
+    fn append(&mut self, line: &Line) -> io::Result<bool> {
+        let Some(file) = &mut self.file else { return Ok(false) };
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
-        self.file.write_all(&text)
+        file.write_all(&text).map(|()| true)
     }
 }
 

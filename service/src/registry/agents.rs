@@ -14,6 +14,7 @@ use super::error::CallError;
 use super::profile::Profile;
 use crate::moment::Moment;
 use crate::registration::{Input, SecretAnswer, SecretQuestion};
+use crate::settings::TEXT;
 
 /// An agent has so long to answer.
 const ANSWER: Duration = Duration::from_secs(120);
@@ -94,6 +95,9 @@ impl Registry {
         effects: &mut Effects,
     ) -> Result<(), CallError> {
         options.none_left()?;
+        if path.len() > TEXT {
+            return Err(CallError::too_long("agent"));
+        }
         effects.reply(ticket, Ok(Reply::Done));
         self.agents.list.retain(|agent| agent.name != caller.name);
         effects.note(Note::AgentAdded(caller.name.clone(), path.clone()));

@@ -15,6 +15,7 @@ use crate::registration::{Failure, Input, Output, Response, State, Target, Trans
 use crate::settings::{Value, Values};
 
 mod agents;
+mod clock;
 mod life;
 mod rights;
 

@@ -3,6 +3,8 @@
 
 mod start;
 
+use std::time::Duration;
+
 use sip_profiles::names::BUS_NAME;
 use start::harden;
 pub use start::{ServiceError, Setup};
@@ -27,12 +29,25 @@ use crate::store::Store;
 /// Runs the service until it ends.
 pub fn run_to_end(setup: Setup) -> Result<(), ServiceError> {
     harden();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let result = run(async {
         let (mut service, first) = Service::start(&setup).await?;
         service.carry_out(first).await?;
         service.serve().await
-    })
+    });
+    if matches!(result, Err(ServiceError::Bus(_))) {
+        // Nothing of the old connection is left, and a bus that had stopped reading from it must notice that.
+        let noticed = run(async { Ok(tokio::time::timeout(FAREWELL, daemon::knock(setup.session)).await) });
+        debug!("the bus was told of the end: {noticed:?}");
+    }
+    result
+}
+
+/// How long an end in disorder may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Runs `work` to its end; tasks that it started end with it.
+fn run<T>(work: impl Future<Output = Result<T, ServiceError>>) -> Result<T, ServiceError> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }
 
 struct Service {

@@ -105,7 +105,10 @@ impl Service {
         };
         let next_id = store.next_id();
         let start = adopt(&mut bus, loaded, standing, next_id).await;
-        journal.forget_dead(|name| start.sessions.iter().any(|session| &*session.name == name))?;
+        let lives = |name: &str| start.sessions.iter().any(|session| &*session.name == name);
+        if let Err(error) = journal.forget_dead(lives) {
+            error!("holds would not survive a crash now: {error}");
+        }
         let random = Box::new(rand::rngs::StdRng::from_rng(&mut rand::rng()));
         let rules = Rules { session_bus: setup.session };
         let (registry, first) = Registry::start(rules, start, random, clock::now());

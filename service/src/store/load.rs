@@ -1,7 +1,7 @@
 //! Opening the state directory: the lock, what can be read, and what must be set aside.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -32,13 +32,12 @@ pub(super) fn open<F: Files>(root: &Path, files: F, seal: Seal) -> Result<(Store
     };
     files.run(Step::MakeDir(root)).map_err(at(root))?;
     let lock_path = root.join("lock");
-    let lock = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&lock_path)
-        .map_err(at(&lock_path))?;
+    let mut options = OpenOptions::new();
+    let lock = match options.write(true).create(true).truncate(false).mode(0o600).open(&lock_path) {
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => File::open(&lock_path),
+        result => result,
+    };
+    let lock = lock.map_err(at(&lock_path))?;
     flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
         rustix::io::Errno::WOULDBLOCK => StoreError::Locked(root.to_owned()),
         other => StoreError::Disk { path: lock_path.clone(), cause: other.into() },
@@ -70,7 +69,7 @@ impl<F: Files> Store<F> {
         for name in self.names("profiles")? {
             let path = self.dir("profiles").join(&name);
             if name.ends_with(".new") {
-                self.run(Step::Remove(&path))?;
+                self.repair(Step::Remove(&path))?;
                 continue;
             }
             let Some(id) = name.split('.').next().and_then(parse_id) else {
@@ -160,7 +159,7 @@ impl<F: Files> Store<F> {
     /// Removes leftovers of interrupted writes, and makes the boot unit's markers true.
     fn sweep(&mut self) -> Result<(), StoreError> {
         for name in ["next-id.new", "defaults.new"] {
-            self.run(Step::Remove(&self.root.join(name)))?;
+            self.repair(Step::Remove(&self.root.join(name)))?;
         }
         for name in self.names("secrets")? {
             let id = name.split('.').next().and_then(parse_id);
@@ -173,7 +172,7 @@ impl<F: Files> Store<F> {
                 None => id.is_some_and(|id| self.is_set_aside(id)),
             };
             if !belongs {
-                self.run(Step::Remove(&self.dir("secrets").join(&name)))?;
+                self.repair(Step::Remove(&self.dir("secrets").join(&name)))?;
             }
         }
         self.repair_markers()
@@ -189,11 +188,11 @@ impl<F: Files> Store<F> {
             self.written.iter().filter(|(_, written)| wanted(written)).map(|(id, _)| *id).collect();
         for name in self.names("auto-register")? {
             if !parse_id(&name).is_some_and(|id| marked.contains(&id)) {
-                self.run(Step::Remove(&dir.join(&name)))?;
+                self.repair(Step::Remove(&dir.join(&name)))?;
             }
         }
         for id in &marked {
-            self.run(Step::Create(&dir.join(id.to_string())))?;
+            self.repair(Step::Create(&dir.join(id.to_string())))?;
         }
         for (id, written) in &mut self.written {
             written.auto_register = marked.contains(id);
@@ -205,7 +204,7 @@ impl<F: Files> Store<F> {
         self.dir("profiles").join(format!("{id}.json.unreadable")).exists()
     }
 
-    /// Gives an unreadable file another name; never one that is taken.
+    /// Gives an unreadable file another name; never one that is taken. On a read-only disk it keeps its own.
     fn set_aside(&self, path: &Path) -> Result<PathBuf, StoreError> {
         let named = |suffix: String| {
             let mut name = path.as_os_str().to_owned();
@@ -218,8 +217,18 @@ impl<F: Files> Store<F> {
             number += 1;
             aside = named(format!(".unreadable-{number}"));
         }
-        self.run(Step::Rename(path, &aside))?;
-        Ok(aside)
+        match self.run(Step::Rename(path, &aside)) {
+            Err(error) if is_read_only(&error) => Ok(path.to_owned()),
+            result => result.map(|()| aside),
+        }
+    }
+
+    /// What a start puts right. A disk that cannot be written is served as it is: who only registers needs no more.
+    fn repair(&self, step: Step<'_>) -> Result<(), StoreError> {
+        match self.run(step) {
+            Err(error) if is_read_only(&error) => Ok(()),
+            result => result,
+        }
     }
 
     fn names(&self, directory: &str) -> Result<Vec<String>, StoreError> {
@@ -232,6 +241,10 @@ impl<F: Files> Store<F> {
         names.sort();
         Ok(names)
     }
+}
+
+fn is_read_only(error: &StoreError) -> bool {
+    matches!(error, StoreError::Disk { cause, .. } if cause.kind() == io::ErrorKind::ReadOnlyFilesystem)
 }
 
 /// Why a profile is not loaded.

@@ -165,6 +165,7 @@ impl<F: Files> Store<F> {
         let result = match self.written.get(&id) {
             Some(before) if now.as_ref() == Some(&before.text) => Ok(()),
             Some(before) => self.write_whole(&path, &before.text),
+            None if now.is_none() => Ok(()),
             None => self.run(Step::Remove(&path)),
         };
         if let Err(error) = result {
