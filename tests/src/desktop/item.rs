@@ -1,11 +1,13 @@
 //! The applet as panels see it over the session's bus, and dunst's memory of what it has shown.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
 use zbus::{Connection, DynamicType, Message, OwnedVariant, Variant};
 
 use super::{Desktop, until};
+use crate::PATIENCE;
 use crate::client::text;
 
 /// The applet's item.
@@ -40,8 +42,7 @@ impl Item {
     where
         B: serde::Serialize + DynamicType,
     {
-        let call =
-            self.connection.call_method(Some(self.name.as_str()), path, Some(interface), member, body);
+        let call = self.connection.call_method(Some(self.name.as_str()), path, Some(interface), member, body);
         call.await.unwrap_or_else(|error| panic!("{member}: {error}"))
     }
 
@@ -84,10 +85,15 @@ impl Item {
 
     /// Waits for a row that starts so.
     pub async fn until_row(&self, label: &str) {
-        until(&format!("a row {label:?}"), async || {
-            self.rows().await.iter().any(|row| row.label.starts_with(label))
-        })
-        .await;
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let rows = self.rows().await;
+            if rows.iter().any(|row| row.label.starts_with(label)) {
+                return;
+            }
+            assert!(Instant::now() < end, "no row {label:?} in {rows:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 }
 

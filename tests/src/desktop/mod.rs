@@ -36,17 +36,23 @@ pub struct Desktop {
 impl Desktop {
     /// Starts one, and waits until the panel is there.
     pub async fn start() -> Desktop {
+        let mut desktop = Desktop::without_panel().await;
+        desktop.panel().await;
+        desktop
+    }
+
+    /// Starts one whose panel is late.
+    pub async fn without_panel() -> Desktop {
         let directory = tempfile::Builder::new().prefix("sip-profiles-").tempdir().expect("a directory");
         session::prepare(directory.path());
         let (xserver, display) = speaker(
             Command::new("Xvfb")
-                .args(["-displayfd", "1", "-screen", "0", screen::SIZE, "-nolisten", "tcp"])
+                .args(["-displayfd", "1", "-screen", "0", screen::SIZE, "-nolisten", "tcp", "-noreset"])
                 .stderr(Stdio::null()),
         );
         let mut daemon = Command::new("dbus-daemon");
         daemon.arg("--config-file").arg(directory.path().join("bus.conf"));
-        let (daemon, address) =
-            speaker(daemon.args(["--nofork", "--print-address"]).stderr(Stdio::null()));
+        let (daemon, address) = speaker(daemon.args(["--nofork", "--print-address"]).stderr(Stdio::null()));
         let connection = zbus::connection::Builder::address(address.as_str());
         let connection = connection.build().await.expect("the bus takes connections");
         let display = format!(":{display}");
@@ -62,15 +68,19 @@ impl Desktop {
         let mut manager = self.command("xfwm4");
         manager.arg("--compositor=off");
         self.spawn(manager);
-        self.spawn(self.command("xfce4-panel"));
         let mut notices = self.command("dunst");
         notices.arg("-config").arg(self.path("dunstrc"));
         self.spawn(notices);
-        self.owned("org.kde.StatusNotifierWatcher").await;
         self.owned("org.freedesktop.Notifications").await;
     }
 
-    /// Starts the applet for the service on `bus`, and waits until the panel has it.
+    /// Starts the panel.
+    pub async fn panel(&mut self) {
+        self.spawn(self.command("xfce4-panel"));
+        self.owned("org.kde.StatusNotifierWatcher").await;
+    }
+
+    /// Starts the applet for the service on `bus`, and waits until it is on the session's bus.
     pub async fn applet(&mut self, bus: &Bus, arguments: &[&str]) -> Item {
         let mut applet = self.command(program("sip-profiles-tray"));
         applet.env("DBUS_SYSTEM_BUS_ADDRESS", bus.address()).args(arguments);
@@ -126,6 +136,10 @@ impl Desktop {
 
 impl Drop for Desktop {
     fn drop(&mut self) {
+        if let Some(folder) = std::env::var_os("PICTURES").filter(|_| std::thread::panicking()) {
+            let file = Path::new(&folder).join(format!("failed{}.png", self.display));
+            let _ = self.command("import").args(["-window", "root"]).arg(file).status();
+        }
         // The applet takes its windows along, the X server everything that has one.
         for child in self.processes.iter_mut().rev() {
             let _ = kill_process(Pid::from_child(child), Signal::TERM);
@@ -137,7 +151,10 @@ impl Drop for Desktop {
             let _ = child.wait();
         }
         if std::thread::panicking() {
-            eprintln!("--- the desktop's log ---\n{}", fs::read_to_string(self.path("log")).unwrap_or_default());
+            eprintln!(
+                "--- the desktop's log ---\n{}",
+                fs::read_to_string(self.path("log")).unwrap_or_default()
+            );
         }
     }
 }

@@ -100,9 +100,12 @@ impl Desktop {
         self.xdotool(&[&["key", "--delay", "20"], keys].concat()).await;
     }
 
-    /// The title of the window that has the keyboard.
-    pub async fn keyboard_is_in(&self) -> String {
-        self.xdotool(&["getactivewindow", "getwindowname"]).await.trim().to_owned()
+    /// Waits for a window of that title to have the keyboard.
+    pub async fn until_keyboard_is_in(&self, title: &str) {
+        until(&format!("{title:?} has the keyboard"), async || {
+            self.xdotool(&["getactivewindow", "getwindowname"]).await.trim() == title
+        })
+        .await;
     }
 
     /// What is seen there.
@@ -123,8 +126,10 @@ impl Desktop {
         let Some(folder) = std::env::var_os("PICTURES") else { return };
         let file = std::path::Path::new(&folder).join(format!("{name}.png"));
         let mut import = self.command("import");
-        import.args(["-silent", "-window", "root", "-crop", &area.crop(), "+repage", "-strip", "-colors", "256"]);
-        import.args(["-define", "png:compression-level=9", "-define", "png:exclude-chunks=date,time"]).arg(file);
+        import.args(["-silent", "-window", "root", "-crop", &area.crop(), "+repage", "-strip"]);
+        import
+            .args(["-define", "png:compression-level=9", "-define", "png:exclude-chunks=date,time"])
+            .arg(file);
         let output = self.run(&mut import).await;
         assert!(output.status.success(), "{output:?}");
     }
@@ -133,11 +138,12 @@ impl Desktop {
     pub async fn icon(&self) -> Area {
         let mut icon = None;
         until("the panel draws the icon", async || {
-            // The status area is a window within the panel's, as wide as its only icon.
+            // The status area is a window within the panel's, as wide as its only icon. A panel that starts moves it.
             let areas = self.windows(&["--class", "wrapper-2.0"]).await;
-            icon = areas.into_iter().find(|area| area.y < 8 && area.height < 40 && area.width > 8);
-            match icon {
-                Some(icon) => self.colours(icon).await > 6,
+            let area = areas.into_iter().find(|area| area.y < 8 && area.height < 40 && area.width > 8);
+            let before = std::mem::replace(&mut icon, area);
+            match area {
+                Some(area) => before == Some(area) && self.colours(area).await > 6,
                 None => false,
             }
         })

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::make_private;
 
-/// The panel at the upper edge: an empty stretch, the status area, a clock.
+/// The panel at the upper edge: an empty stretch, then the status area. No clock: pictures would differ each time.
 const PANEL: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 <channel name="xfce4-panel" version="1.0">
   <property name="configver" type="int" value="2"/>
@@ -28,11 +28,19 @@ const PANEL: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
       <property name="style" type="uint" value="0"/>
     </property>
     <property name="plugin-2" type="string" value="systray"/>
-    <property name="plugin-3" type="string" value="clock">
-      <property name="digital-layout" type="uint" value="3"/>
-      <property name="digital-time-format" type="string" value="%H:%M"/>
-      <property name="digital-time-font" type="string" value="Sans 10"/>
+    <property name="plugin-3" type="string" value="separator">
+      <property name="style" type="uint" value="0"/>
     </property>
+  </property>
+</channel>
+"#;
+
+/// Windows come up in the middle.
+const WINDOWS: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
+<channel name="xfwm4" version="1.0">
+  <property name="general" type="empty">
+    <property name="placement_mode" type="string" value="center"/>
+    <property name="placement_ratio" type="int" value="100"/>
   </property>
 </channel>
 "#;
@@ -43,6 +51,7 @@ pub fn prepare(root: &Path) {
     fs::create_dir_all(&settings).expect("our own directory");
     make_private(&root.join("run"));
     fs::write(settings.join("xfce4-panel.xml"), PANEL).expect("our own directory");
+    fs::write(settings.join("xfwm4.xml"), WINDOWS).expect("our own directory");
     fs::write(root.join("dunstrc"), notices()).expect("our own directory");
     fs::write(root.join("bus.conf"), bus(root)).expect("our own directory");
 }
