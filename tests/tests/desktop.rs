@@ -131,7 +131,7 @@ async fn a_password_is_asked_for_typed_and_kept() {
 #[tokio::test]
 async fn a_wrong_password_is_told_and_the_right_one_typed() {
     let (registrar, bus, client) = rig().await;
-    account(&client, &registrar, "alice", "Work").await;
+    let id = account(&client, &registrar, "alice", "Work").await;
     let mut desktop = Desktop::start().await;
     let item = desktop.applet(&bus, &[]).await;
     item.until_row("Work").await;
@@ -144,6 +144,7 @@ async fn a_wrong_password_is_told_and_the_right_one_typed() {
     desktop.press(&["Return"]).await;
     item.until_icon("error").await;
     assert_eq!(desktop.read_notice().await.0, "Work – wrong password");
+    assert!(!has_password(&client, id).await);
 
     desktop.choose(&item, "Enter password for Work…").await;
     desktop.until_keyboard_is_in("Password for Work").await;
@@ -151,6 +152,7 @@ async fn a_wrong_password_is_told_and_the_right_one_typed() {
     desktop.press(&["Return"]).await;
     registrar.until("the registration", |it| it.bindings(ALICE).len() == 1).await;
     item.until_icon("registered").await;
+    assert!(has_password(&client, id).await);
 }
 
 #[tokio::test]

@@ -42,6 +42,7 @@ pub const SERVICE_GONE: &str = "The service has stopped; waiting for it to come 
 pub const PASSWORD: &str = "_Password";
 pub const REFUSED: &str = "The last password was refused.";
 pub const STORE: &str = "_Keep this password";
+pub const KEPT_ANYWAY: &str = "It is kept for the next time.";
 pub const SOME_ACCOUNT: &str = "SIP account";
 
 /// The field's label.
