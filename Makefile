@@ -18,7 +18,7 @@ FUZZ = target/tools/bin/cargo-fuzz
 TOOL = cargo install --locked --debug --quiet --root target/tools --target-dir target/tools/build
 FUZZ_SECONDS ?= 20
 
-.PHONY: all demo test lint deny fuzz figures build programs install install-service install-command install-tray \
+.PHONY: all demo test lint deny fuzz figures pictures build programs install install-service install-command install-tray \
 	install-editor uninstall deb install-test packages
 
 all: build
@@ -63,6 +63,12 @@ figures: packages
 	cargo build --release
 	target/release/sip-profiles-figures
 	target/release/sip-profiles-outages
+	target/release/sip-profiles-desktop-figures
+
+# Takes the pictures of the documentation anew.
+pictures: packages
+	cargo build --workspace
+	PICTURES="$(CURDIR)/docs/images" cargo test -p sip-profiles-tests --test desktop
 
 # The editor needs GTK 4.8 and libadwaita 1.2 (Debian: libgtk-4-dev, libadwaita-1-dev); without it: cargo build --release.
 build:

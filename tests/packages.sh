@@ -7,6 +7,8 @@ wanted+=(g++ python3-gi gir1.2-glib-2.0 polkitd)
 # The editor: GTK to build it; for its tests a screen, a keyboard, and a screen reader's view.
 wanted+=(pkg-config libgtk-4-dev libadwaita-1-dev adwaita-icon-theme fonts-dejavu-core librsvg2-common)
 wanted+=(xvfb xdotool x11-utils at-spi2-core gir1.2-atspi-2.0)
+# A desktop for the applet.
+wanted+=(dunst hicolor-icon-theme imagemagick x11-xserver-utils xfce4-panel xfconf xfwm4)
 # Packages, and the clean Debian that they are tried in.
 wanted+=(debhelper debootstrap dpkg-dev lintian systemd-container)
 [ $# -eq 0 ] || wanted=("$@")

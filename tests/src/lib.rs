@@ -4,6 +4,7 @@
 pub mod agent;
 pub mod bus;
 pub mod client;
+pub mod desktop;
 pub mod disk;
 pub mod kamailio;
 pub mod logind;

@@ -107,6 +107,9 @@ async fn ask_editor(
     ] {
         question.push_str(&format!("{key}={}\n", value.replace(char::is_control, " ")));
     }
+    if details.kept {
+        question.push_str("kept=true\n");
+    }
     question.push('\n');
     // A window that does not read its question to the end may still answer.
     let _ = to.write_all(question.as_bytes()).await;

@@ -220,7 +220,7 @@ pub fn password_wanted(name: &str) -> String {
 
 /// Its text. `refused`: the last answer was refused.
 pub fn password_reason(server: &str, refused: bool) -> String {
-    let server = if server.is_empty() { String::from("The server") } else { isolated(server) };
+    let server = if server.is_empty() { String::from("The server") } else { isolated(host(server)) };
     if refused {
         format!("{server} refused the last one. Choose “{}” to try another one.", enter_password())
     } else {
@@ -279,7 +279,7 @@ pub fn pinentry_title() -> String {
 
 /// Its text.
 pub fn pinentry_description(name: &str, aor: &str, server: &str) -> String {
-    let at = if server.is_empty() { String::new() } else { format!(" at {server}") };
+    let at = if server.is_empty() { String::new() } else { format!(" at {}", host(server)) };
     format!("Password of {name} ({aor}){at}")
 }
 
@@ -303,6 +303,11 @@ pub fn already_running() -> String {
 pub fn isolated(name: &str) -> String {
     let plain: String = name.chars().filter(|&one| !is_direction(one) && !one.is_control()).collect();
     if plain.chars().any(is_right_to_left) { format!("\u{200e}\u{2068}{plain}\u{2069}") } else { plain }
+}
+
+/// A server without the transport that the service puts in front.
+fn host(server: &str) -> &str {
+    ["udp:", "tcp:", "tls:"].iter().find_map(|transport| server.strip_prefix(transport)).unwrap_or(server)
 }
 
 /// Plain text where markup is understood.
@@ -339,6 +344,18 @@ mod tests {
     fn unknown_words_are_shown_as_they_are() {
         assert_eq!(state(&profile("hovering", ""), true), "hovering");
         assert_eq!(state(&profile("waiting", "tea"), true), "waiting (tea)");
+    }
+
+    #[test]
+    fn an_account_and_a_server_are_named_without_what_machines_need() {
+        let aor = String::from("sip:alice@example.org");
+        let unnamed = Profile { name: aor.clone(), aor, ..Profile::default() };
+        assert_eq!(unnamed.title(), "alice@example.org");
+        assert_eq!(password_reason("tls:[2001:db8::1]:5061", false), "[2001:db8::1]:5061 asks for it.");
+        assert_eq!(
+            pinentry_description("Work", "sip:a@b", "udp:h:5060"),
+            "Password of Work (sip:a@b) at h:5060"
+        );
     }
 
     #[test]

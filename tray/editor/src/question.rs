@@ -22,6 +22,8 @@ pub struct Question {
     pub transport: String,
     /// Was the last answer refused?
     pub refused: bool,
+    /// Is it kept whatever the person chooses?
+    pub kept: bool,
 }
 
 impl Question {
@@ -46,6 +48,7 @@ impl Question {
                 "server" => question.server = value,
                 "transport" => question.transport = value,
                 "refused" => question.refused = value == "true",
+                "kept" => question.kept = value == "true",
                 _ => {}
             }
         }
@@ -82,12 +85,12 @@ mod tests {
     #[test]
     fn a_question_is_read_up_to_the_empty_line() {
         let input = "aor=sip:alice@example.org\r\ndisplay-name=Work = phone\nrealm=a\trealm\nserver=udp:h:5060\n\
-                     transport=udp\nrefused=true\nof-tomorrow=1\n\naor=sip:later@example.org\n";
+                     transport=udp\nrefused=true\nkept=true\nof-tomorrow=1\n\naor=sip:later@example.org\n";
         let question = Question::read(input.as_bytes()).unwrap();
         assert_eq!(question.address(), "alice@example.org");
         assert_eq!(question.account(), "Work = phone");
         assert_eq!(question.realm, "a realm");
-        assert!(question.refused);
+        assert!(question.refused && question.kept);
     }
 
     #[test]

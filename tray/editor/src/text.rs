@@ -42,6 +42,7 @@ pub const SERVICE_GONE: &str = "The service has stopped; waiting for it to come 
 pub const PASSWORD: &str = "_Password";
 pub const REFUSED: &str = "The last password was refused.";
 pub const STORE: &str = "_Keep this password";
+pub const KEPT_ANYWAY: &str = "It is kept for the next time.";
 pub const SOME_ACCOUNT: &str = "SIP account";
 
 /// The field's label.
@@ -112,6 +113,8 @@ pub fn password_title(account: &str) -> String {
 pub fn asks_for_password(server: &str, realm: &str, transport: &str) -> String {
     let over =
         if transport.is_empty() { String::new() } else { format!(" over {}", transport.to_uppercase()) };
+    // The service puts the transport in front: `tls:sip.example.org:5061`.
+    let server = server.strip_prefix(transport).and_then(|rest| rest.strip_prefix(':')).unwrap_or(server);
     match (server, realm) {
         ("", "") => String::from("The server asks for a password."),
         ("", realm) => format!("The server asks for a password for {realm:?}."),
@@ -136,4 +139,17 @@ pub fn sentence(text: &str) -> String {
         sentence.push('.');
     }
     sentence
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_transport_is_said_once() {
+        let says = "sip.example.org:5061 asks for a password for \"home\" over TLS.";
+        assert_eq!(asks_for_password("tls:sip.example.org:5061", "home", "tls"), says);
+        assert_eq!(asks_for_password("sip.example.org:5061", "home", "tls"), says);
+        assert_eq!(asks_for_password("tls.example.org", "", ""), "tls.example.org asks for a password.");
+    }
 }

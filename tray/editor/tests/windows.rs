@@ -49,6 +49,19 @@ fn enter_is_ok_and_the_password_is_not_kept_unasked() {
 }
 
 #[test]
+fn no_choice_is_offered_where_the_account_keeps_it() {
+    let desktop = Desktop::start();
+    let asked = desktop.editor(&["password"], "aor=sip:alice@example.org\nkept=true\n");
+    desktop.enter("Password for alice@example.org");
+    desktop.sees(&["It is kept for the next time."]);
+    assert!(!desktop.tree().contains("Keep this password"));
+    desktop.types("x");
+    desktop.press(&["Return"]);
+    let answered = asked.end();
+    assert_eq!(String::from_utf8_lossy(&answered.stdout), "store=true\npassword=x\n", "{answered:?}");
+}
+
+#[test]
 fn escape_and_sigterm_answer_nothing() {
     let desktop = Desktop::start();
     let asked = desktop.editor(&["password"], QUESTION);

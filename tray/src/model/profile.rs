@@ -109,8 +109,13 @@ impl Profile {
         self.state == "unregistered" && self.reason == "error"
     }
 
-    /// The name to show: a profile without one has its AOR.
+    /// The name to show: a profile without one has its AOR, of which `sip:` tells people nothing.
     pub fn title(&self) -> &str {
-        if self.name.is_empty() { &self.aor } else { &self.name }
+        if self.is_named() { &self.name } else { self.aor.strip_prefix("sip:").unwrap_or(&self.aor) }
+    }
+
+    /// It has a name of its own.
+    pub fn is_named(&self) -> bool {
+        !self.name.is_empty() && self.name != self.aor
     }
 }

@@ -32,6 +32,8 @@ pub struct Details {
     pub transport: String,
     /// The last answer was refused.
     pub refused: bool,
+    /// It becomes the account's own password, so that keeping it is no choice.
+    pub kept: bool,
 }
 
 /// How a password window ended.
@@ -97,6 +99,7 @@ impl Prompts {
             aor: profile.aor.clone(),
             display_name: profile.title().to_owned(),
             refused: profile.error == "Registration.Unauthorized",
+            kept: true,
             ..Details::default()
         };
         self.push(profile.id, details, Vec::new(), true);

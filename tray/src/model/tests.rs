@@ -291,7 +291,7 @@ fn a_refused_password_is_replaced_without_being_asked_for() {
     assert_eq!(model.view().password.as_deref(), Some("Enter password for Work…"));
     let effects = click(&mut model, Click::Password);
     assert!(
-        matches!(&effects[..], [Effect::Untell(_), Effect::OpenPrompt(1, details, None)] if details.refused)
+        matches!(&effects[..], [Effect::Untell(_), Effect::OpenPrompt(1, details, None)] if details.refused && details.kept)
     );
     let effects = model.handle(Event::Closed(1, Outcome::Password(tiger(), true)), seconds(2));
     assert_eq!(effects, [Effect::SetPassword(1, tiger(), true)]);

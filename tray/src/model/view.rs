@@ -155,9 +155,7 @@ impl Model {
             let held = self.wishes.contains(&profile.id);
             let kept = profile.auto_register && profile.state != "unregistered";
             let name = match same.get(profile.title()) {
-                Some(2..) if profile.title() != profile.aor => {
-                    text::name_and_address(profile.title(), &profile.aor)
-                }
+                Some(2..) if profile.is_named() => text::name_and_address(profile.title(), &profile.aor),
                 _ => profile.title().to_owned(),
             };
             // Without the service nobody knows the state, and an old one would be a lie.

@@ -100,7 +100,12 @@ fn window(question: &Question, code: Rc<Cell<u8>>) -> adw::Window {
     keep.set_activatable_widget(Some(&store));
     let group = adw::PreferencesGroup::new();
     group.add(&typed);
-    group.add(&keep);
+    if question.kept {
+        // Ticked and not shown: a box that changes nothing would be a false promise.
+        store.set_active(true);
+    } else {
+        group.add(&keep);
+    }
 
     let body = gtk::Box::builder()
         .orientation(gtk::Orientation::Vertical)
@@ -161,6 +166,9 @@ fn sentences(question: &Question) -> Vec<gtk::Label> {
         lines.push(line(question.address(), &["dim-label"]));
     }
     lines.push(line(&text::asks_for_password(&question.server, &question.realm, &question.transport), &[]));
+    if question.kept {
+        lines.push(line(text::KEPT_ANYWAY, &["dim-label"]));
+    }
     if question.refused {
         lines.push(line(text::REFUSED, &["error"]));
     }
