@@ -338,7 +338,7 @@ impl Bus {
         }
     }
 
-    /// Sends what was said so far, in that order. An error where the bus takes nothing for [`STALL`].
+    /// Sends what was said so far, in that order. An error where the bus takes nothing for some seconds.
     pub async fn flush(&mut self) -> zbus::Result<()> {
         if self.outbox.is_empty() {
             return Ok(());
