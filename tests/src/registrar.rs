@@ -291,7 +291,7 @@ impl Inner {
     fn answer(&mut self, message: &Message, from: SocketAddr) -> Option<String> {
         self.packets = self.packets.wrapping_add(1);
         let every = self.behaviour.loses_every;
-        if every > 0 && self.packets % every == 0 { None } else { self.decide(message, from) }
+        if every > 0 && self.packets.is_multiple_of(every) { None } else { self.decide(message, from) }
     }
 
     fn decide(&mut self, message: &Message, from: SocketAddr) -> Option<String> {
