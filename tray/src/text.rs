@@ -200,11 +200,21 @@ pub fn trouble(profile: &Profile) -> String {
         _ => profile.message.clone(),
     };
     match profile.error.as_str() {
-        "Registration.Unauthorized" => format!("{sentence} Enter the right password, or change the account."),
+        "Registration.Unauthorized" => {
+            format!("{} Enter the right password, or change the account.", problem(&sentence))
+        }
         "Registration.Forbidden" | "Registration.UnknownUser" => {
-            format!("{sentence} Compare the address with what your provider gave you.")
+            format!("{} Compare the address with what your provider gave you.", problem(&sentence))
         }
         _ => sentence,
+    }
+}
+
+/// The service's sentence without its own advice, which names settings.
+fn problem(sentence: &str) -> String {
+    match sentence.split_once("; ") {
+        Some((problem, _)) => format!("{problem}."),
+        None => sentence.to_owned(),
     }
 }
 

@@ -16,9 +16,11 @@ async fn a_refused_password_is_told_at_once_and_its_end_quietly() {
     panel.click("Work – off").await;
     panel.row("Work – registered").await;
     service.state(1, "registering", "").await;
-    service.fail(1, "Registration.Unauthorized", "<sip.example.org> refuses the password.").await;
+    let message = "<sip.example.org> refuses the password of alice; set the right password or auth-user.";
+    service.fail(1, "Registration.Unauthorized", message).await;
     let first = notices.one("Work – wrong password").await;
-    assert!(first.body.starts_with("&lt;sip.example.org&gt; refuses"), "{}", first.body);
+    let body = "&lt;sip.example.org&gt; refuses the password of alice. Enter the right password, or change the account.";
+    assert_eq!(first.body, body, "one advice, and none that names settings");
     assert_eq!(first.actions, ["retry", "edit", "password"]);
     assert_eq!((first.replaces, first.urgency), (0, 1));
 
