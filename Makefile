@@ -16,7 +16,7 @@ BUILT = $(addprefix $(RELEASE)/,$(PROGRAMS))
 DENY = target/tools/bin/cargo-deny
 FUZZ = target/tools/bin/cargo-fuzz
 TOOL = cargo install --locked --debug --quiet --root target/tools --target-dir target/tools/build
-FUZZ_SECONDS ?= 20
+FUZZ_SECONDS ?=
 
 .PHONY: all demo test lint deny fuzz figures pictures build programs install install-service install-command install-tray \
 	install-editor uninstall deb install-test packages
@@ -50,7 +50,7 @@ $(DENY):
 	$(TOOL) cargo-deny --version 0.20.2 --no-default-features
 	rm -rf target/tools/build
 
-# Short runs of the fuzz targets; `make fuzz FUZZ_SECONDS=3600` runs each for an hour.
+# A fixed run of each fuzz target; `make fuzz FUZZ_SECONDS=3600` looks for new finds for an hour each.
 fuzz: packages $(FUZZ)
 	bash tests/fuzz.sh $(FUZZ_SECONDS)
 

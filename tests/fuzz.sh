@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Runs each fuzz target for a bounded time, from its seeds. A find is printed and left in target/fuzz/finds.
+# Runs each fuzz target from its seeds: without an argument a fixed number of inputs, the same ones each time; with
+# one for so many seconds, others each time. A find is printed and left in target/fuzz/finds.
 set -euo pipefail
-seconds=$1
+bounds=(-runs=50000 -seed=4475 -max_total_time=120)
+[ $# -eq 0 ] || bounds=(-max_total_time="$1")
 fuzz=$PWD/target/tools/bin/cargo-fuzz
 export CARGO_TARGET_DIR=$PWD/target/fuzz
 mkdir -p target/fuzz/finds
@@ -12,7 +14,7 @@ cd fuzz
 for target in message digest settings; do
     mkdir "$corpus/$target"
     "$fuzz" run --sanitizer none "$target" "$corpus/$target" "seeds/$target" -- \
-        -max_total_time="$seconds" -rss_limit_mb=512 -timeout=5 -artifact_prefix="$CARGO_TARGET_DIR/finds/" 2>&1 |
+        "${bounds[@]}" -rss_limit_mb=512 -timeout=5 -artifact_prefix="$CARGO_TARGET_DIR/finds/" 2>&1 |
         tail -n 40 >"$corpus/log" || { cat "$corpus/log"; exit 1; }
     tail -n 1 "$corpus/log" | sed "s/^/fuzz $target: /"
 done

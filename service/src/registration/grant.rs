@@ -104,7 +104,7 @@ impl Registration {
                 let same = same_uri(contact.uri, ours.uri) || same_uri(contact.uri, &response.contact);
                 self.has_our_token(contact) && !same
             })
-            .filter(|contact| !contact.uri.contains(['<', '>', '"']))
+            .filter(|contact| is_plain(contact.uri))
             .map(|contact| contact.uri.to_owned())
     }
 
@@ -206,4 +206,9 @@ fn same_uri(one: &str, other: &str) -> bool {
         (Ok(one), Ok(other)) => one.equivalent(&other),
         _ => one == other,
     }
+}
+
+/// Can the URI stand in a request of ours? What a server lists may hold anything.
+fn is_plain(uri: &str) -> bool {
+    uri.bytes().all(|byte| byte.is_ascii_graphic() && !b"<>\"".contains(&byte))
 }

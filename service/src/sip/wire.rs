@@ -124,9 +124,11 @@ pub fn head(bytes: &[u8]) -> Option<String> {
     (body_length(&head)? <= bytes.len() - end).then_some(head)
 }
 
-/// Header bytes as text. Bytes that are no UTF-8 would end the SIP crate's header list: they are replaced.
+/// Header bytes as text. Bytes that are no UTF-8 would end the SIP crate's header list: they are replaced. A CR that
+/// ends no line is malformed: it would be a line end to others.
 pub fn text(head: &[u8]) -> Option<String> {
-    let fits = head.len() <= LONGEST && !head.contains(&0);
+    let bare_cr = head.windows(2).any(|pair| pair[0] == b'\r' && pair[1] != b'\n');
+    let fits = head.len() <= LONGEST && !head.contains(&0) && !bare_cr;
     fits.then(|| String::from_utf8_lossy(head).into_owned())
 }
 

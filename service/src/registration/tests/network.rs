@@ -235,6 +235,18 @@ fn l4_our_token_at_another_address_is_removed_by_one_register() {
 }
 
 #[test]
+fn l4_a_listed_contact_that_could_not_stand_in_a_request_is_left_alone() {
+    for odd in ["1\rX: y", "1 2", "\u{e9}.example.org", "a\tb"] {
+        let mut rig = Rig::new(settings());
+        rig.give(Input::Want);
+        rig.resolve(&[udp(1)]);
+        let ours = format!("<sip:{TOKEN}@198.51.100.7:40000>;expires=600");
+        rig.answer(200, &[("Contact", &format!("<sip:{TOKEN}@{odd}>;expires=900, {ours}"))]);
+        assert_eq!((rig.sends(), rig.state()), (0, State::Registered), "{odd:?}");
+    }
+}
+
+#[test]
 fn l4_a_flow_lost_during_the_removal_is_still_replaced() {
     let mut rig = Rig::new(settings());
     rig.give(Input::Want);
