@@ -171,8 +171,12 @@ impl Registration {
 
     /// Answers count as attempts from `unregistered`: an agent cannot get an account locked either (E10).
     fn try_with_answer(&mut self, turn: &mut Turn<'_>) {
-        self.logins.clear();
         self.needs_secret = false;
+        // A change of settings has started a REGISTER meanwhile: it takes the password when it is asked (H6).
+        if self.attempt.is_some() {
+            return;
+        }
+        self.logins.clear();
         if let Some(until) = self.limited_until(turn.now) {
             self.phase = Phase::Waiting(Reason::Limit, Some(until));
             return;

@@ -218,6 +218,24 @@ fn e11_with_an_agent_it_waits_until_a_password_comes() {
 }
 
 #[test]
+fn h6_an_answer_that_comes_during_a_register_is_used_by_it_and_starts_no_second_one() {
+    let agent = Settings { password: None, secret_storage: Some(SecretStorage::Agent), ..settings() };
+    let mut rig = asking(agent.clone());
+    rig.give(Input::Agents(true));
+    rig.answer(401, &[(ASK, &digest("n"))]);
+    // Other headers start an attempt while the question is open.
+    rig.update(Settings { headers: Some(vec![String::from("X-A: b")]), ..agent });
+    assert_eq!(rig.sends(), 1);
+    let password = Secret::new("x");
+    rig.give(Input::Secret(crate::registration::SecretAnswer::Given { password, store: false }));
+    assert_eq!(rig.sends(), 0, "one REGISTER at a time");
+    rig.answer(401, &[(ASK, &digest("n2"))]);
+    assert_eq!(rig.sends(), 1, "with the password");
+    rig.accept(600);
+    assert_eq!(rig.state(), State::Registered);
+}
+
+#[test]
 fn e11_a_password_that_comes_during_the_question_is_used() {
     for storage in [SecretStorage::Agent, SecretStorage::Service] {
         let bare = Settings { password: None, secret_storage: Some(storage), ..settings() };
