@@ -1,7 +1,7 @@
 //! Disks that are full, read-only or damaged: what cannot be kept is refused with a Storage error, and nothing else ends.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 use sip_profiles_tests::bus::Bus;
@@ -73,8 +73,8 @@ async fn takes_changes_again(bus: &Bus, client: &Client, id: u32) {
     assert!(client.profile(next, "GetSettings", &()).await.is_err());
 }
 
-#[tokio::test]
-async fn a_full_disk_refuses_changes_and_nothing_else() {
+/// A profile on a disk that is harmed and later mended; what it refuses is said with `reason`.
+async fn a_harmed_disk(reason: &str, harm: impl Fn(&Disks, &Path), mend: impl Fn(&Disks, &Path)) {
     let registrar = Registrar::start(Behaviour::default()).await;
     let disks = Disks::new();
     let bus = Bus::start(disks.options());
@@ -83,26 +83,21 @@ async fn a_full_disk_refuses_changes_and_nothing_else() {
     let client = Client::connect(&bus).await;
     let id = client.create(alice(&registrar)).await.unwrap();
     client.update(id, note("kept"), &[]).await.unwrap();
-    disks.fill(&state);
-    refuses_changes_and_goes_on(&bus, &client, id, "No space left").await;
-    disks.free(&state);
+    harm(&disks, &state);
+    refuses_changes_and_goes_on(&bus, &client, id, reason).await;
+    mend(&disks, &state);
     takes_changes_again(&bus, &client, id).await;
 }
 
 #[tokio::test]
+async fn a_full_disk_refuses_changes_and_nothing_else() {
+    a_harmed_disk("No space left", |disks, state| disks.fill(state), |disks, state| disks.free(state)).await;
+}
+
+#[tokio::test]
 async fn a_read_only_disk_refuses_changes_and_nothing_else() {
-    let registrar = Registrar::start(Behaviour::default()).await;
-    let disks = Disks::new();
-    let bus = Bus::start(disks.options());
-    let state = bus.path("state");
-    disks.mount(&state, 256);
-    let client = Client::connect(&bus).await;
-    let id = client.create(alice(&registrar)).await.unwrap();
-    client.update(id, note("kept"), &[]).await.unwrap();
-    disks.forbid_writing(&state);
-    refuses_changes_and_goes_on(&bus, &client, id, "Read-only file system").await;
-    disks.allow_writing(&state);
-    takes_changes_again(&bus, &client, id).await;
+    let forbid = |disks: &Disks, state: &Path| disks.forbid_writing(state);
+    a_harmed_disk("Read-only file system", forbid, |disks, state| disks.allow_writing(state)).await;
 }
 
 #[tokio::test]
