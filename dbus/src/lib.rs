@@ -4,4 +4,5 @@
 pub mod advice;
 pub mod names;
 pub mod proxy;
+pub mod secret;
 pub mod xml;

@@ -1,4 +1,4 @@
-//! Text that must not leave the service.
+//! Text that must not be shown.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text itself, for hashing it or writing it to the secrets' file.
+    /// The text itself, for what needs it: hashing it, storing it, sending it.
     pub fn reveal(&self) -> &str {
         &self.0
     }

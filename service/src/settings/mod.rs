@@ -7,7 +7,6 @@ mod check;
 pub mod grammar;
 mod parse;
 pub mod pem;
-mod secret;
 mod server;
 pub mod uri;
 mod view;
@@ -15,9 +14,9 @@ mod view;
 use std::collections::BTreeMap;
 
 pub use parse::TEXT;
-pub use secret::Secret;
 use serde::{Deserialize, Serialize};
 pub use server::ServerUri;
+pub use sip_profiles::secret::Secret;
 pub use uri::SipUri;
 
 /// A setting's value as it arrives and leaves, free of any bus library's types.

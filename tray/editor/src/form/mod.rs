@@ -16,7 +16,8 @@ use std::collections::BTreeMap;
 pub use change::Mistake;
 pub use change::{Change, blamed, change, is_locked, shown};
 pub use derive::{placeholder, title_name};
-pub use value::{Secret, Settings, Value, from_bus};
+pub use sip_profiles::secret::Secret;
+pub use value::{Settings, Value, from_bus};
 
 /// A field of the form; each stands for one setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,32 +1,10 @@
 //! Settings as values, free of the bus.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use sip_profiles::proxy::Values;
+use sip_profiles::secret::Secret;
 use zbus::Variant;
-
-/// A text that is not printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Keeps `text` from being printed.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
 
 /// A setting's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
