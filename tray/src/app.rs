@@ -61,7 +61,7 @@ impl App {
         let (to, messages) = unbounded_channel();
         let wishes = Wishes::new(session);
         tokio::spawn(watch_end(desktop.clone(), to.clone()));
-        tokio::spawn(tray::appear(to.clone()));
+        tokio::spawn(tray::appear(desktop.clone(), to.clone()));
         tokio::spawn(bus::follow(session, to.clone()));
         let app = App {
             session,

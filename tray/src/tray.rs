@@ -1,17 +1,22 @@
 //! The StatusNotifierItem: shows a view, and sends clicks.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use ksni::menu::{CheckmarkItem, RadioGroup, RadioItem, StandardItem, SubMenu};
 use ksni::{Category, Handle, MenuItem, OfflineReason, Status, ToolTip, TrayMethods};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
+use zbus::Connection;
+use zbus::fdo::DBusProxy;
 
 use crate::app::Message;
 use crate::model::{Click, Event, Icon, View};
 use crate::{icons, text};
 
+/// Who keeps a panel's items.
+const WATCHER: &str = "org.kde.StatusNotifierWatcher";
 /// Between the tries to get onto the session bus and into the panel: at login it is often late.
 const RETRIES: [Duration; 5] = [
     Duration::from_secs(1),
@@ -26,30 +31,40 @@ const RETRIES: [Duration; 5] = [
 pub struct Item {
     view: View,
     theme_path: String,
-    /// The watcher was missed.
-    missed: Arc<AtomicBool>,
+    /// A watcher would not have it, or there was none to ask: this item is over.
+    refused: Arc<Notify>,
     to: UnboundedSender<Message>,
 }
 
-/// Puts the item into the panel, however long that takes, and hands its handle over.
-pub async fn appear(to: UnboundedSender<Message>) {
-    let missed = Arc::new(AtomicBool::new(false));
+/// Puts the item into the panel, however long that takes, as often as it is needed, and hands its handle over.
+pub async fn appear(desktop: Connection, to: UnboundedSender<Message>) -> zbus::Result<()> {
+    let bus = DBusProxy::new(&desktop).await?;
     let theme_path = icons::theme_path();
-    let item = Item { view: View::default(), theme_path, missed: missed.clone(), to: to.clone() };
-    for wait in RETRIES.into_iter().chain(std::iter::repeat(RETRIES[4])) {
-        match item.clone().assume_sni_available(true).spawn().await {
-            Ok(handle) => {
-                if !missed.load(Ordering::Relaxed) {
-                    let _ = to.send(Message::Event(Event::TrayFound));
-                }
+    let mut waits = RETRIES.into_iter();
+    loop {
+        // Looked for before the item asks: a watcher that comes between its question and its own look would be missed.
+        let mut comings = bus.receive_name_owner_changed_with_args(&[(0, WATCHER)]).await?;
+        let refused = Arc::new(Notify::new());
+        let (view, theme_path, to) = (View::default(), theme_path.clone(), to.clone());
+        let item = Item { view, theme_path, refused: refused.clone(), to: to.clone() };
+        match item.assume_sni_available(true).spawn().await {
+            // One that was refused is closed already.
+            Ok(handle) if !handle.is_closed() => {
+                drop(comings);
+                let _ = to.send(Message::Event(Event::TrayFound));
                 let _ = to.send(Message::Tray(handle));
-                return;
+                waits = RETRIES.into_iter();
+                refused.notified().await;
             }
-            Err(_) => {
+            Ok(_) | Err(_) => {
                 let _ = to.send(Message::Event(Event::TrayMissing));
+                let wait = waits.next().unwrap_or(RETRIES[4]);
+                match bus.name_has_owner(WATCHER.try_into()?).await {
+                    Ok(false) => drop(comings.next().await),
+                    _ => drop(tokio::time::timeout(wait, comings.next()).await),
+                }
             }
         }
-        tokio::time::sleep(wait).await;
     }
 }
 
@@ -208,10 +223,15 @@ impl ksni::Tray for Item {
         let _ = self.to.send(Message::Event(Event::TrayFound));
     }
 
-    fn watcher_offline(&self, _reason: OfflineReason) -> bool {
-        self.missed.store(true, Ordering::Relaxed);
+    /// Stays for a watcher that only went away, as a restarted panel is asked again; not for one that refuses, as it
+    /// would never be asked again.
+    fn watcher_offline(&self, reason: OfflineReason) -> bool {
         let _ = self.to.send(Message::Event(Event::TrayMissing));
-        true
+        let stays = matches!(reason, OfflineReason::No);
+        if !stays {
+            self.refused.notify_one();
+        }
+        stays
     }
 }
 

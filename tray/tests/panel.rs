@@ -231,6 +231,23 @@ async fn a_late_panel_and_a_killed_one() {
     assert_eq!(notices.all().len(), 0, "it was only late");
 }
 
+/// A panel that comes between the item's question and its look at the bus: the question has failed, and no news follow.
+/// And one that has its name before it has its object.
+#[tokio::test]
+async fn a_panel_that_is_there_a_moment_too_late_is_asked_again() {
+    let desktop = Desktop::start();
+    let _service = Service::start(&desktop, &["Home"]).await;
+    let not_yet = zbus::fdo::Error::ServiceUnknown(String::from("not yet"));
+    let no_object = || zbus::fdo::Error::UnknownObject(String::from("not yet"));
+    let first = Panel::refusing(&desktop, vec![not_yet]).await;
+    let _applet = desktop.applet();
+    first.row("Home – off").await;
+    first.kill().await;
+    let second = Panel::refusing(&desktop, vec![no_object()]).await;
+    second.row("Home – off").await;
+    assert_eq!(second.registrations(), 1);
+}
+
 #[tokio::test]
 async fn without_a_tray_there_is_one_hint_and_the_rest_works() {
     let desktop = Desktop::start();

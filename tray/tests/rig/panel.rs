@@ -11,12 +11,22 @@ const WATCHER: &str = "org.kde.StatusNotifierWatcher";
 const MENU: &str = "com.canonical.dbusmenu";
 
 #[derive(Default)]
-struct Watcher(Arc<Mutex<Vec<String>>>);
+struct Watcher {
+    items: Arc<Mutex<Vec<String>>>,
+    /// The last of them answers the next question, instead of taking the item.
+    refusals: Arc<Mutex<Vec<zbus::fdo::Error>>>,
+}
 
 #[interface(name = "org.kde.StatusNotifierWatcher")]
 impl Watcher {
-    fn register_status_notifier_item(&self, service: String) {
-        self.0.lock().expect("no holder panics").push(service);
+    fn register_status_notifier_item(&self, service: String) -> zbus::fdo::Result<()> {
+        match self.refusals.lock().expect("no holder panics").pop() {
+            Some(error) => Err(error),
+            None => {
+                self.items.lock().expect("no holder panics").push(service);
+                Ok(())
+            }
+        }
     }
 
     #[zbus(property)]
@@ -45,9 +55,14 @@ pub struct Row {
 
 impl Panel {
     pub async fn start(desktop: &Desktop) -> Panel {
+        Panel::refusing(desktop, vec![]).await
+    }
+
+    /// One that answers with these errors before it takes items.
+    pub async fn refusing(desktop: &Desktop, errors: Vec<zbus::fdo::Error>) -> Panel {
         let items = Arc::default();
         let connection = desktop.connect().await;
-        let watcher = Watcher(Arc::clone(&items));
+        let watcher = Watcher { items: Arc::clone(&items), refusals: Arc::new(Mutex::new(errors)) };
         connection.object_server().at("/StatusNotifierWatcher", watcher).await.expect("a free place");
         connection.request_name(WATCHER).await.expect("it is free");
         Panel { connection, items }
