@@ -27,7 +27,6 @@ const RETRIES: [Duration; 5] = [
 ];
 
 /// What the panel asks.
-#[derive(Clone)]
 pub struct Item {
     view: View,
     theme_path: String,
