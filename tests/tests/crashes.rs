@@ -2,9 +2,10 @@
 //! is so, holds neither get lost nor stay behind, the registrar has one binding at most, and no id comes twice.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use sip_profiles_tests::PATIENCE;
 use sip_profiles_tests::bus::{Bus, Options, is_running};
 use sip_profiles_tests::client::{Client, Dict, Map, error_name};
 use sip_profiles_tests::registrar::{Behaviour, Registrar};
@@ -264,4 +265,77 @@ async fn l4_where_instance_ids_are_ignored_bindings_are_not_doubled_either() {
     let registrar = Registrar::start(Behaviour { ignores_instances: true, ..Behaviour::default() }).await;
     let (kills, unanswered) = lives(&registrar, &[Step::Enable, Step::Refresh]).await;
     assert!(kills >= 30 && unanswered >= 5, "{kills} kills, {unanswered} in the middle of a call");
+}
+
+/// Kills the service that runs.
+async fn kill(bus: &Bus) {
+    let pid = kill_after(bus, Duration::ZERO).await.expect("it only kills").expect("it runs");
+    bus.await_end(pid).await;
+}
+
+#[tokio::test]
+async fn u5_u3c_l4_a_binding_owed_to_a_removal_or_a_move_does_not_outlive_a_kill() {
+    let (old, new) =
+        (Registrar::start(Behaviour::default()).await, Registrar::start(Behaviour::default()).await);
+    let bus = Bus::start(Options::default());
+    let client = Client::connect(&bus).await;
+    let settings = Dict::from([
+        ("aor", Variant::from("sip:alice@127.0.0.1")),
+        ("registrar", Variant::from(old.address().to_string())),
+        ("password", Variant::from("wonderland")),
+    ]);
+    let id = client.create(settings).await.unwrap();
+    client.enable_and_wait(id).await.unwrap();
+    let has = |registrar: &Registrar, count| registrar.bindings("sip:alice@127.0.0.1").len() == count;
+    assert!(has(&old, 1));
+
+    old.behave(|it| it.loses_every = 1);
+    let moved = Dict::from([("registrar", Variant::from(new.address().to_string()))]);
+    client.update(id, moved, &[]).await.unwrap();
+    kill(&bus).await;
+    old.behave(|it| it.loses_every = 0);
+    client.properties(id).await.unwrap();
+    new.until("the move is finished", |new| has(new, 1) && has(&old, 0)).await;
+
+    new.behave(|it| it.loses_every = 1);
+    client.profile(id, "Remove", &Dict::from([("force", Variant::from(true))])).await.unwrap();
+    kill(&bus).await;
+    new.behave(|it| it.loses_every = 0);
+    assert_eq!(error_name(client.properties(id).await), "org.freedesktop.DBus.Error.UnknownObject");
+    new.until("the removal is finished", |new| has(new, 0)).await;
+
+    let left = || {
+        let folders = ["profiles", "secrets", "farewells"].map(|name| bus.path("state").join(name));
+        folders.iter().map(|folder| std::fs::read_dir(folder).expect("it is there").count()).sum::<usize>()
+    };
+    let end = Instant::now() + PATIENCE;
+    while left() > 0 {
+        assert!(Instant::now() < end, "something is left on the disk");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn l4_a_holder_that_dies_with_the_service_leaves_no_binding() {
+    let registrar = Registrar::start(Behaviour::default()).await;
+    let bus = Bus::start(Options::default());
+    let observer = Client::connect(&bus).await;
+    let aor = |number: usize| format!("sip:life-{number}@127.0.0.1");
+    for (number, delay) in INSTANTS.into_iter().enumerate() {
+        let settings = Dict::from([
+            ("aor", Variant::from(aor(number))),
+            ("registrar", Variant::from(registrar.address().to_string())),
+            ("auth-user", Variant::from("alice")),
+            ("password", Variant::from("wonderland")),
+        ]);
+        let id = observer.create(settings).await.unwrap();
+        let holder = Client::connect(&bus).await;
+        holder.enable(id, Dict::new()).await.unwrap();
+        let killed = kill_after(&bus, Duration::from_micros(delay + 1)).await.expect("it only kills");
+        holder.connection.clone().close().await.unwrap();
+        bus.await_end(killed.expect("it runs")).await;
+        assert_eq!(observer.users(id).await, 0);
+    }
+    let none = |it: &Registrar| (0..INSTANTS.len()).all(|number| it.bindings(&aor(number)).is_empty());
+    registrar.until("no binding is left", none).await;
 }

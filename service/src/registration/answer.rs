@@ -26,6 +26,7 @@ impl Registration {
             (Purpose::Register, 200..300) => self.granted(&response, rewritten, turn),
             (Purpose::Register, _) if !self.wanted => self.ended_unwanted(turn),
             (_, 401 | 407) => self.challenged(&response, turn),
+            (Purpose::Deregister, 200..300) if self.finds_contact(&response) => self.deregister_again(turn),
             (Purpose::Deregister | Purpose::RemoveStray(_), _) => self.farewell_done(turn),
             (Purpose::Register, status) => self.refused_with(status, &response, turn),
         }
@@ -43,6 +44,13 @@ impl Registration {
         match self.attempt.as_ref().map(|attempt| &attempt.purpose) {
             Some(Purpose::Deregister) => self.deregistered(turn),
             _ => self.attempt_over(turn),
+        }
+    }
+
+    /// What stands there is known better now.
+    fn deregister_again(&mut self, turn: &mut Turn<'_>) {
+        if let Some(attempt) = self.attempt.take() {
+            self.deregister_with(attempt.settings, turn);
         }
     }
 
@@ -268,7 +276,7 @@ impl Registration {
         // The binding ran out during the removal of a stray, and was wanted again after it.
         if self.phase == Phase::Registering {
             if self.queued.take() == Some(Change::Move) {
-                self.forget_server();
+                self.forget_server(turn);
             }
             return self.start(turn);
         }

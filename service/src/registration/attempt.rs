@@ -124,10 +124,12 @@ impl Registration {
     /// Starts a de-registration of what stands at the registrar, with the settings that it was made with.
     pub(super) fn deregister(&mut self, turn: &mut Turn<'_>) {
         let moves = self.queued.take() == Some(Change::Move);
-        self.moving |= moves;
-        let settings = match self.attempt.take() {
-            Some(attempt) if moves => attempt.settings,
-            _ => self.settings.clone(),
+        let moved_from = self.moved_from.take();
+        self.moving |= moves || moved_from.is_some();
+        let settings = match (moved_from, self.attempt.take()) {
+            (Some(before), _) => before,
+            (None, Some(attempt)) if moves => attempt.settings,
+            (None, _) => self.settings.clone(),
         };
         self.deregister_with(settings, turn);
     }

@@ -4,6 +4,7 @@ use super::attempt::Purpose;
 use super::challenge;
 use super::headers::{NameAddr, leading_number};
 use super::machine::{Phase, Registration, Standing, Turn};
+use super::memory::BindingMemory;
 use super::timing;
 use super::{Binding, ErrorKind, LastError, Reason, Response, Stage};
 use crate::settings::SipUri;
@@ -106,6 +107,24 @@ impl Registration {
             })
             .filter(|contact| is_plain(contact.uri))
             .map(|contact| contact.uri.to_owned())
+    }
+
+    /// Where a predecessor had a REGISTER in flight, this answer to a de-registration lists the binding that it made, if
+    /// it made one at another address than ours (L4).
+    pub(super) fn finds_contact(&mut self, response: &Response) -> bool {
+        let contacts = response.list("Contact");
+        let contacts = contacts.iter().filter_map(|value| NameAddr::parse(value));
+        let found = contacts
+            .filter(|contact| self.has_our_token(contact) && is_plain(contact.uri))
+            .find(|contact| !same_uri(contact.uri, &response.contact))
+            .map(|contact| contact.uri.to_owned());
+        match &mut self.standing {
+            Some(Standing::Inherited(BindingMemory { contact: contact @ None, .. })) => {
+                *contact = found;
+                contact.is_some()
+            }
+            _ => false,
+        }
     }
 
     fn binding_of(

@@ -6,11 +6,10 @@ use rand::Rng;
 
 use super::attempt::{Attempt, Purpose};
 use super::login::Login;
-use super::memory::{BindingMemory, Learnt, Memory};
+use super::memory::{BindingMemory, Learnt};
 use super::secret::Asking;
 use super::{
-    Binding, ErrorKind, Identity, Input, KeepAlive, LastError, Output, Reason, State, Status, Target,
-    random_word,
+    Binding, Identity, Input, KeepAlive, LastError, Output, Reason, State, Status, Target, random_word,
 };
 use crate::moment::Moment;
 use crate::settings::{Change, Settings};
@@ -46,6 +45,8 @@ pub struct Registration {
     pub(super) queued: Option<Change>,
     /// The de-registration under way makes room for a new server (U3c).
     pub(super) moving: bool,
+    /// A predecessor's binding was made with these settings: it is removed with them before anything else (U3c, L4).
+    pub(super) moved_from: Option<Arc<Settings>>,
     /// The network changed while a REGISTER was in flight: one attempt more after it (E4).
     pub(super) network_news: bool,
     /// Flows in a row that the peer closed soon after a registration.
@@ -97,11 +98,20 @@ impl Standing {
         }
     }
 
-    /// The Contact URI as the registrar has it.
-    pub(super) fn contact(&self) -> &str {
+    /// The Contact URI as the registrar has it, where it is known.
+    pub(super) fn contact(&self) -> Option<&str> {
         match self {
-            Standing::Known(binding) => &binding.contact,
-            Standing::Inherited(memory) => &memory.contact,
+            Standing::Known(binding) => Some(&binding.contact),
+            Standing::Inherited(memory) => memory.contact.as_deref(),
+        }
+    }
+
+    /// What a successor needs to know of it.
+    pub(super) fn memory(&self) -> BindingMemory {
+        BindingMemory {
+            server: self.server().clone(),
+            contact: self.contact().map(str::to_owned),
+            expires_at: self.expires_at(),
         }
     }
 }
@@ -151,58 +161,10 @@ impl Registration {
             refresh_asked: None,
             queued: None,
             moving: false,
+            moved_from: None,
             network_news: false,
             short_flows: 0,
             keep_alive: None,
-        }
-    }
-
-    /// As a predecessor left it: a binding of ours is confirmed by [`Input::Want`] and removed by
-    /// [`Input::Unwant`]. A stop or refusal that other settings earned is forgotten (E9).
-    pub fn restore(settings: Arc<Settings>, identity: Identity, memory: Memory, now: Moment) -> Self {
-        let Memory { stopped, last_error, wait, failures, starts, refused, learnt, binding } = memory;
-        let digest = settings.digest();
-        let stopped = stopped.is_some_and(|stopped| stopped == digest);
-        let has_password = settings.password.is_some();
-        let mut machine = Self::new(settings, identity);
-        machine.phase = match wait {
-            // A password that has come meanwhile ends that wait.
-            Some((Reason::Secret, None)) if !has_password => Phase::Waiting(Reason::Secret, None),
-            Some((reason, Some(until))) if until > now => Phase::Waiting(reason, Some(until)),
-            _ => Phase::Idle,
-        };
-        let waits = machine.phase != Phase::Idle;
-        machine.needs_secret = machine.phase == Phase::Waiting(Reason::Secret, None)
-            || stopped && last_error.as_ref().is_some_and(|error| error.kind == ErrorKind::NoSecret);
-        machine.last_error = last_error.filter(|_| stopped || waits);
-        machine.stopped = stopped;
-        machine.failures = failures;
-        machine.starts = starts;
-        machine.refused = refused.filter(|(_, refused)| *refused == digest);
-        machine.learnt = learnt;
-        machine.standing = binding.filter(|binding| binding.expires_at > now).map(Standing::Inherited);
-        machine
-    }
-
-    /// What a successor must know.
-    pub fn memory(&self) -> Memory {
-        let wait = match self.phase {
-            Phase::Waiting(reason, until) => Some((reason, until)),
-            _ => None,
-        };
-        Memory {
-            stopped: self.stopped.then(|| self.settings.digest()),
-            last_error: self.last_error.clone(),
-            wait,
-            failures: self.failures,
-            starts: self.starts.clone(),
-            refused: self.refused.clone(),
-            learnt: self.learnt.clone(),
-            binding: self.standing.as_ref().map(|standing| BindingMemory {
-                server: standing.server().clone(),
-                contact: standing.contact().to_owned(),
-                expires_at: standing.expires_at(),
-            }),
         }
     }
 
@@ -284,10 +246,16 @@ impl Registration {
         self.stopped
     }
 
+    /// May a binding stand at the registrar, now or when the answer comes?
+    pub fn may_be_bound(&self) -> bool {
+        self.attempt.is_some() || self.standing.is_some() || self.moved_from.is_some()
+    }
+
     /// Nothing under way, nothing at the registrar.
     pub fn is_idle(&self) -> bool {
         self.attempt.is_none()
             && self.standing.is_none()
+            && self.moved_from.is_none()
             && !self.wanted
             && matches!(self.phase, Phase::Idle | Phase::Waiting(..))
     }
@@ -347,12 +315,13 @@ impl Registration {
         self.close_flow(turn);
         let moved = std::mem::take(&mut self.moving);
         if self.queued.take() == Some(Change::Move) || moved {
-            self.forget_server();
+            self.forget_server(turn);
         }
     }
 
-    /// The server is another one from now on: nothing that was learnt fits (U3c).
-    pub(super) fn forget_server(&mut self) {
+    /// The server is another one from now on: nothing that was learnt fits, and nothing is owed to the old one (U3c).
+    pub(super) fn forget_server(&mut self, turn: &mut Turn<'_>) {
+        turn.out.push(Output::Moved);
         self.learnt = Learnt::default();
         self.logins.clear();
         self.flow = None;

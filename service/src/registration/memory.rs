@@ -1,10 +1,16 @@
 //! What a successor process must know of a registration (semantics E9, H9, L4).
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
+use super::attempt::Purpose;
+use super::machine::{Phase, Registration, Standing};
 use super::message::Target;
-use super::{LastError, Reason};
+use super::{ErrorKind, Identity, LastError, Reason};
 use crate::moment::Moment;
+use crate::settings::Settings;
 
 /// Kept in the runtime directory, so that neither an exit nor a crash starts a stopped profile, shortens a wait
 /// or forgets a binding. Times are boot time: worthless after a boot.
@@ -31,7 +37,7 @@ pub struct Memory {
     /// What was learnt from the server.
     #[serde(default)]
     pub learnt: Learnt,
-    /// The binding that stands at the registrar.
+    /// The binding that stands at the registrar, or may stand there when the answer comes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binding: Option<BindingMemory>,
 }
@@ -84,8 +90,76 @@ impl Learnt {
 pub struct BindingMemory {
     /// Who answered.
     pub server: Target,
-    /// Our Contact URI there.
-    pub contact: String,
+    /// Our Contact URI there; `None` of a REGISTER in flight, as its flow knew it only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<String>,
     /// When it runs out by itself.
     pub expires_at: Moment,
+}
+
+impl Registration {
+    /// As a predecessor left it: a binding of ours is confirmed by [`Input::Want`] and removed by
+    /// [`Input::Unwant`]. A stop or refusal that other settings earned is forgotten (E9). `before`: a move from these
+    /// settings did not get done.
+    pub fn restore(
+        settings: Arc<Settings>,
+        identity: Identity,
+        memory: Memory,
+        before: Option<Arc<Settings>>,
+        now: Moment,
+    ) -> Self {
+        let moved = before.is_some();
+        let Memory { stopped, last_error, wait, failures, starts, refused, learnt, binding } = memory;
+        let digest = settings.digest();
+        let stopped = stopped.is_some_and(|stopped| stopped == digest);
+        let has_password = settings.password.is_some();
+        let mut machine = Self::new(settings, identity);
+        machine.phase = match wait.filter(|_| !moved) {
+            // A password that has come meanwhile ends that wait.
+            Some((Reason::Secret, None)) if !has_password => Phase::Waiting(Reason::Secret, None),
+            Some((reason, Some(until))) if until > now => Phase::Waiting(reason, Some(until)),
+            _ => Phase::Idle,
+        };
+        let waits = machine.phase != Phase::Idle;
+        machine.needs_secret = machine.phase == Phase::Waiting(Reason::Secret, None)
+            || stopped && last_error.as_ref().is_some_and(|error| error.kind == ErrorKind::NoSecret);
+        machine.last_error = last_error.filter(|_| stopped || waits);
+        machine.stopped = stopped;
+        machine.failures = failures;
+        machine.starts = starts;
+        machine.refused = refused.filter(|(_, refused)| *refused == digest);
+        machine.learnt = learnt;
+        machine.moved_from = before;
+        machine.standing = binding.filter(|binding| binding.expires_at > now).map(Standing::Inherited);
+        machine
+    }
+
+    /// What a successor must know.
+    pub fn memory(&self) -> Memory {
+        let wait = match self.phase {
+            Phase::Waiting(reason, until) => Some((reason, until)),
+            _ => None,
+        };
+        Memory {
+            stopped: self.stopped.then(|| self.settings.digest()),
+            last_error: self.last_error.clone(),
+            wait,
+            failures: self.failures,
+            starts: self.starts.clone(),
+            refused: self.refused.clone(),
+            learnt: self.learnt.clone(),
+            binding: self.standing.as_ref().map(Standing::memory).or_else(|| self.in_flight_memory()),
+        }
+    }
+
+    /// The binding that the REGISTER in flight may already have made.
+    fn in_flight_memory(&self) -> Option<BindingMemory> {
+        let attempt = self.attempt.as_ref().filter(|attempt| attempt.purpose == Purpose::Register)?;
+        let asked = Duration::from_secs(attempt.asked.into());
+        Some(BindingMemory {
+            server: attempt.target.clone()?,
+            contact: None,
+            expires_at: self.last_attempt_at? + asked,
+        })
+    }
 }

@@ -120,6 +120,8 @@ pub enum Output {
     },
     /// Forget the profile's flow, and whatever transaction still runs: its answer is not wanted.
     CloseFlow,
+    /// The server is another one from now on, and nothing is owed to the old one (U3c).
+    Moved,
     /// A final error (E2): the registry drops every hold, stops AutoRegister and signals ErrorOccurred.
     /// The machine is `unregistered` with reason `error` already.
     Stopped,

@@ -33,7 +33,9 @@ impl Registration {
                 Some(uri.clone())
             }
             // Exactly what stands there, whatever flow it was registered over.
-            Purpose::Deregister => self.standing.as_ref().map(|standing| standing.contact().to_owned()),
+            Purpose::Deregister => {
+                self.standing.as_ref().and_then(|standing| standing.contact().map(str::to_owned))
+            }
             Purpose::Register => None,
         };
         contact_params.push(format!("expires={}", attempt.asked));

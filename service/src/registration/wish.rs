@@ -31,7 +31,7 @@ impl Registration {
 
     pub(super) fn unwant(&mut self, turn: &mut Turn<'_>) {
         let had_wish = std::mem::take(&mut self.wanted);
-        if !had_wish && self.attempt.is_none() && self.standing.is_none() {
+        if !had_wish && !self.may_be_bound() {
             return;
         }
         self.refresh_asked = None;
@@ -59,6 +59,9 @@ impl Registration {
 
     /// Starts registering from `unregistered`, as far as E10 and a server's Retry-After allow.
     pub(super) fn start(&mut self, turn: &mut Turn<'_>) {
+        if self.moved_from.is_some() {
+            return self.deregister(turn);
+        }
         let now = turn.now;
         if self.standing_until(now).is_some() {
             // A predecessor's binding is confirmed; that is no new attempt (E10).
@@ -131,7 +134,7 @@ impl Registration {
             Phase::Registered { .. } if change == Change::Refresh => self.begin(Purpose::Register, turn),
             Phase::Waiting(..) => {
                 if change == Change::Move {
-                    self.forget_server();
+                    self.forget_server(turn);
                     self.close_flow(turn);
                 }
                 self.needs_secret = false;
@@ -143,7 +146,7 @@ impl Registration {
                     self.phase = Phase::Idle;
                 }
             }
-            _ if change == Change::Move => self.forget_server(),
+            _ if change == Change::Move => self.forget_server(turn),
             _ => {}
         }
     }

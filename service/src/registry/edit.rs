@@ -6,11 +6,10 @@
 use std::sync::Arc;
 
 use super::call::{Options, Reply, Ticket};
-use super::effect::{Effect, Note, Signal, Write};
+use super::effect::{Effect, Signal, Write};
 use super::effects::Effects;
 use super::error::{CallError, CallErrorKind};
 use super::profile::Profile;
-use super::progress::Leaving;
 use super::rights::{Action, Claim, Stop};
 use super::{Registry, limits};
 use crate::moment::Moment;
@@ -66,7 +65,7 @@ impl Registry {
         self.next_id += 1;
         let identity = Identity::random(&mut *self.random);
         let record = Record { id, owner: claim.caller.uid, shared, settings, identity };
-        effects.save(Write::Profile(Box::new(record.clone())));
+        effects.save(Write::Profile { record: Box::new(record.clone()), farewell: false });
         self.pending =
             Some(Pending { ticket: Some(claim.ticket), change: PendingChange::Create(Box::new(record)) });
         Ok(())
@@ -90,8 +89,9 @@ impl Registry {
             return Ok(());
         }
         let record = profile.record(settings.clone());
+        let farewell = change == Change::Move && profile.registration.may_be_bound();
         self.writes.admit(claim.caller.uid, now)?;
-        effects.save(Write::Profile(Box::new(record)));
+        effects.save(Write::Profile { record: Box::new(record), farewell });
         let change = PendingChange::Update(id, Box::new(settings), change);
         self.pending = Some(Pending { ticket: Some(claim.ticket), change });
         Ok(())
@@ -119,8 +119,9 @@ impl Registry {
             );
             return Err(CallError::new(CallErrorKind::InUse, message).into());
         }
+        let farewell = profile.registration.may_be_bound();
         self.writes.admit(claim.caller.uid, now)?;
-        effects.save(Write::Removal(id));
+        effects.save(Write::Removal { id, farewell });
         self.pending = Some(Pending { ticket: Some(claim.ticket), change: PendingChange::Remove(id) });
         Ok(())
     }
@@ -193,7 +194,7 @@ impl Registry {
         };
         let settings = Settings { password: Some(password), ..Settings::clone(&profile.settings) };
         let change = profile.settings.change_to(&settings);
-        effects.save(Write::Profile(Box::new(profile.record(settings.clone()))));
+        effects.save(Write::Profile { record: Box::new(profile.record(settings.clone())), farewell: false });
         let change = PendingChange::Update(id, Box::new(settings), change);
         self.pending = Some(Pending { ticket: None, change });
     }
@@ -201,7 +202,7 @@ impl Registry {
     fn created(&mut self, record: Record, now: Moment, effects: &mut Effects) {
         let (id, owner, shared) = (record.id, record.owner, record.shared);
         let before = self.default_of(owner);
-        let profile = Profile::new(record, None, now);
+        let profile = Profile::new(record, None, None, now);
         let face = Box::new(profile.face());
         self.insert(profile);
         self.signal_about(owner, shared, Signal::InterfacesAdded(face), effects);
@@ -257,13 +258,7 @@ impl Registry {
             }
             self.announce_default(uid, before, effects);
         }
-        if profile.registration.is_idle() {
-            effects.note(Note::MemoryGone(id));
-            effects.sip(Effect::Forget(id));
-        } else {
-            self.leaving.insert(id, Leaving { registration: profile.registration, scheduled: None });
-            self.feed(id, Input::Unwant, now, effects);
-        }
+        self.let_go(profile, now, effects);
     }
 
     /// `uid`'s default profile: the chosen one while it is there and the user's or shared, else the lowest

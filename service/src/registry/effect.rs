@@ -123,9 +123,19 @@ pub enum Effect {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Write {
     /// A new or changed profile.
-    Profile(Box<Record>),
+    Profile {
+        /// As it is from now on.
+        record: Box<Record>,
+        /// A binding may stand with the one before, which is kept until that is removed.
+        farewell: bool,
+    },
     /// No such profile any more.
-    Removal(u32),
+    Removal {
+        /// Which.
+        id: u32,
+        /// A binding may stand with it: it is kept apart until that is removed.
+        farewell: bool,
+    },
     /// A user's default.
     Default {
         /// Whose.

@@ -70,6 +70,8 @@ pub struct Registry {
 pub struct Start {
     /// Stored profiles.
     pub profiles: Vec<Record>,
+    /// Profiles as they were before they were removed or moved, whose bindings are still to be removed.
+    pub farewells: Vec<Record>,
     /// Chosen defaults by uid.
     pub defaults: BTreeMap<u32, u32>,
     /// The first id never given.
@@ -88,7 +90,7 @@ impl Registry {
     /// The registry as `start` left it, and what to do first: profiles wanted by an adopted holder or by
     /// AutoRegister register, bindings that nobody wants any more are removed (H9, L4, L5).
     pub fn start(rules: Rules, start: Start, random: Box<dyn rand::Rng>, now: Moment) -> (Self, Vec<Effect>) {
-        let Start { profiles, defaults, next_id, mut memories, sessions, holds, agents } = start;
+        let Start { profiles, farewells, defaults, next_id, mut memories, sessions, holds, agents } = start;
         let mut registry = Self {
             rules,
             random,
@@ -106,15 +108,22 @@ impl Registry {
             pending: None,
             ending: false,
         };
+        let mut farewells: BTreeMap<u32, Record> =
+            farewells.into_iter().map(|record| (record.id, record)).collect();
         for record in profiles {
             let memory = memories.remove(&record.id).map(Box::new);
-            registry.insert(Profile::new(record, memory, now));
+            let before = farewells.remove(&record.id).map(|record| record.settings);
+            registry.insert(Profile::new(record, memory, before, now));
         }
         registry.adopt(sessions, holds);
         registry.adopt_agents(agents);
         let mut effects = Effects::default();
         for id in registry.profiles.keys().copied().collect::<Vec<_>>() {
             registry.take_up(id, now, &mut effects);
+        }
+        for (id, record) in farewells {
+            let memory = memories.remove(&id).map(Box::new);
+            registry.bid_farewell(Profile::new(record, memory, None, now), now, &mut effects);
         }
         (registry, effects.into_vec())
     }

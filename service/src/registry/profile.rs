@@ -38,16 +38,18 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// The profile of `record`, as `memory` left it.
-    pub fn new(record: Record, memory: Option<Box<ProfileMemory>>, now: Moment) -> Self {
+    /// The profile of `record`, as `memory` left it; `before` are its settings of before a move that did not get done.
+    pub fn new(
+        record: Record,
+        memory: Option<Box<ProfileMemory>>,
+        before: Option<Settings>,
+        now: Moment,
+    ) -> Self {
         let Record { id, owner, shared, settings, identity } = record;
         let settings = Arc::new(settings);
-        let registration = match &memory {
-            None => Registration::new(settings.clone(), identity.clone()),
-            Some(memory) => {
-                Registration::restore(settings.clone(), identity.clone(), memory.registration.clone(), now)
-            }
-        };
+        let known = memory.as_ref().map(|memory| memory.registration.clone()).unwrap_or_default();
+        let before = before.map(Arc::new);
+        let registration = Registration::restore(settings.clone(), identity.clone(), known, before, now);
         Self {
             id,
             owner,

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use super::Registry;
 use super::call::Answer;
-use super::effect::{Effect, Note, Signal};
+use super::effect::{Effect, Note, ProfileMemory, Signal};
 use super::effects::Effects;
 use super::enable::Waiter;
 use super::error::{CallError, CallErrorKind};
+use super::profile::Profile;
 use crate::moment::Moment;
 use crate::registration::{Input, Output, Registration};
 
@@ -88,6 +89,27 @@ impl Registry {
         }
     }
 
+    /// A removed profile: what stands of it at the registrar is removed in the background (U5).
+    pub(super) fn let_go(&mut self, profile: Profile, now: Moment, effects: &mut Effects) {
+        let (id, registration) = (profile.id, profile.registration);
+        self.leaving.insert(id, Leaving { registration, scheduled: None });
+        self.feed(id, Input::Unwant, now, effects);
+    }
+
+    /// One that a predecessor removed and did not get done (L4).
+    pub(super) fn bid_farewell(&mut self, profile: Profile, now: Moment, effects: &mut Effects) {
+        self.configure(&profile, effects);
+        self.let_go(profile, now, effects);
+    }
+
+    fn configure(&self, profile: &Profile, effects: &mut Effects) {
+        effects.sip(Effect::Configure {
+            profile: profile.id,
+            settings: profile.settings.clone(),
+            token: profile.identity.token.clone(),
+        });
+    }
+
     fn feed_leaving(&mut self, id: u32, input: Input, now: Moment, effects: &mut Effects) {
         let Some(leaving) = self.leaving.get_mut(&id) else {
             return;
@@ -97,7 +119,10 @@ impl Registry {
                 effects.sip(Effect::Sip { profile: id, output });
             }
         }
-        if leaving.registration.is_idle() {
+        if !leaving.registration.is_idle() {
+            let registration = leaving.registration.memory();
+            effects.note(Note::Memory(id, Box::new(ProfileMemory { registration, forced_off: false })));
+        } else {
             self.unschedule(id);
             self.leaving.remove(&id);
             effects.note(Note::MemoryGone(id));
@@ -123,11 +148,7 @@ impl Registry {
         let Some(profile) = self.profiles.get(&id) else {
             return;
         };
-        effects.sip(Effect::Configure {
-            profile: id,
-            settings: profile.settings.clone(),
-            token: profile.identity.token.clone(),
-        });
+        self.configure(profile, effects);
         if !profile.is_wanted() && !profile.registration.is_idle() {
             return self.feed(id, Input::Unwant, now, effects);
         }

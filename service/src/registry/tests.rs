@@ -16,6 +16,7 @@ use crate::settings::{Value, Values};
 
 mod agents;
 mod clock;
+mod farewell;
 mod life;
 mod rights;
 
@@ -27,6 +28,10 @@ struct World {
     /// Attempts under way by profile.
     flying: BTreeMap<u32, (u64, Option<Box<crate::registration::Request>>)>,
     disk: BTreeMap<u32, Record>,
+    /// What the disk keeps until its binding is removed.
+    farewells: BTreeMap<u32, Record>,
+    /// What the journal has of the profiles.
+    memories: BTreeMap<u32, effect::ProfileMemory>,
     disk_refuses: bool,
     /// What polkit is being asked.
     questions: Vec<Question>,
@@ -62,6 +67,8 @@ impl World {
             tickets: 0,
             flying: BTreeMap::new(),
             disk: BTreeMap::new(),
+            farewells: BTreeMap::new(),
+            memories: BTreeMap::new(),
             disk_refuses: false,
             questions: Vec::new(),
             answers: Vec::new(),
@@ -76,33 +83,55 @@ impl World {
         self.signals.clear();
         self.notes.clear();
         self.asked.clear();
-        let mut command = Some(command);
-        while let Some(next) = command.take() {
-            for effect in self.registry.apply(next, self.now) {
+        let effects = self.registry.apply(command, self.now);
+        self.carry_out(effects);
+    }
+
+    fn carry_out(&mut self, mut effects: Vec<Effect>) {
+        loop {
+            let mut command = None;
+            for effect in effects {
                 match effect {
                     Effect::Reply(ticket, answer) => self.answers.push((ticket, answer)),
                     Effect::Signal(audience, signal) => self.signals.push((audience, signal)),
-                    Effect::Note(note) => self.notes.push(note),
+                    Effect::Note(note) => self.note(note),
                     Effect::Save(write) => command = Some(Command::Saved(self.save(*write))),
                     Effect::Sip { profile, output } => self.sip(profile, output),
                     Effect::Ask { .. } | Effect::CancelQuestion { .. } => self.asked.push(effect),
                     Effect::Authorize(question) => self.questions.push(*question),
                     Effect::Withdraw(ticket) => self.questions.retain(|question| question.ticket != ticket),
-                    Effect::Configure { .. } | Effect::Forget(_) => {}
+                    Effect::Configure { .. } => {}
+                    Effect::Forget(id) => drop(self.farewells.remove(&id)),
                 }
             }
-            command = command.or_else(|| self.registry.can_resume().then_some(Command::Resume));
+            let command = command.or_else(|| self.registry.can_resume().then_some(Command::Resume));
+            let Some(command) = command else { return };
+            effects = self.registry.apply(command, self.now);
         }
+    }
+
+    fn note(&mut self, note: Note) {
+        match &note {
+            Note::Memory(id, memory) => drop(self.memories.insert(*id, (**memory).clone())),
+            Note::MemoryGone(id) => drop(self.memories.remove(id)),
+            _ => {}
+        }
+        self.notes.push(note);
     }
 
     fn save(&mut self, write: Write) -> Result<(), String> {
         if self.disk_refuses {
             return Err(String::from("no space left"));
         }
-        match write {
-            Write::Profile(record) => drop(self.disk.insert(record.id, *record)),
-            Write::Removal(id) => drop(self.disk.remove(&id)),
-            Write::Default { .. } => {}
+        let (id, after, farewell) = match write {
+            Write::Profile { record, farewell } => (record.id, Some(*record), farewell),
+            Write::Removal { id, farewell } => (id, None, farewell),
+            Write::Default { .. } => return Ok(()),
+        };
+        let before = self.disk.remove(&id);
+        self.disk.extend(after.map(|record| (id, record)));
+        if let Some(before) = before.filter(|_| farewell) {
+            self.farewells.entry(id).or_insert(before);
         }
         Ok(())
     }
@@ -119,6 +148,7 @@ impl World {
             }
             Output::CloseFlow => drop(self.flying.remove(&profile)),
             Output::KeepAlive(_) => {}
+            Output::Moved => drop(self.farewells.remove(&profile)),
             other => panic!("not for the SIP edge: {other:?}"),
         }
     }

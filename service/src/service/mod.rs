@@ -212,7 +212,10 @@ impl Service {
                         let at = At { name: agent.to_string(), path };
                         agents::cancel(self.bus.connection(), at, profile);
                     }
-                    Effect::Forget(profile) => self.edge.forget(profile),
+                    Effect::Forget(profile) => {
+                        self.edge.forget(profile);
+                        self.forget_farewell(profile);
+                    }
                     Effect::Save(wanted) => write = Some(*wanted),
                 }
             }
@@ -223,7 +226,7 @@ impl Service {
         }
     }
 
-    fn tell_edge(&self, profile: u32, output: Output) {
+    fn tell_edge(&mut self, profile: u32, output: Output) {
         match output {
             Output::Resolve { attempt, hop } => self.edge.resolve(profile, attempt, hop),
             Output::Send { attempt, target, request, settings } => {
@@ -231,9 +234,16 @@ impl Service {
                 self.edge.send(profile, attempt, target, *request, settings);
             }
             Output::CloseFlow => self.edge.close_flow(profile),
+            Output::Moved => self.forget_farewell(profile),
             Output::KeepAlive(how) => self.edge.keep_alive(profile, how),
             // The registry's own.
             Output::Stopped | Output::AskSecret(_) | Output::ForgetSecret | Output::KeepSecret(_) => {}
+        }
+    }
+
+    fn forget_farewell(&mut self, profile: u32) {
+        if let Some(store) = &mut self.store {
+            store.forget_farewell(profile);
         }
     }
 
@@ -244,8 +254,8 @@ impl Service {
         };
         let done = tokio::task::spawn_blocking(move || {
             let result = match &write {
-                Write::Profile(record) => store.save(record),
-                Write::Removal(id) => store.remove(*id),
+                Write::Profile { record, farewell } => store.save(record, *farewell),
+                Write::Removal { id, farewell } => store.remove(*id, *farewell),
                 Write::Default { uid, profile } => store.set_default(*uid, *profile),
             };
             (store, result)

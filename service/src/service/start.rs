@@ -175,6 +175,7 @@ async fn adopt(bus: &mut Bus, loaded: Loaded, standing: Standing, next_id: u32) 
     let agents = standing.agents.into_iter().map(|(name, path)| (Name::from(name), path)).collect();
     Start {
         profiles: loaded.profiles,
+        farewells: loaded.farewells,
         defaults: loaded.defaults,
         next_id,
         memories: standing.memories,

@@ -10,20 +10,22 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::record::{ProfileText, SecretsText};
 use super::seal::Seal;
-use super::{Files, Record, Step, Store, StoreError, Written};
+use super::{Files, Record, Step, Store, StoreError, Written, farewell};
 
 /// What the state directory holds.
 #[derive(Debug, Default)]
 pub struct Loaded {
     /// All profiles that could be read.
     pub profiles: Vec<Record>,
+    /// Profiles as they were before they were removed or moved, whose bindings are still to be removed.
+    pub farewells: Vec<Record>,
     /// Chosen defaults by uid.
     pub defaults: BTreeMap<u32, u32>,
     /// Files that could not be read: where they are now, and why.
     pub set_aside: Vec<(PathBuf, String)>,
 }
 
-const DIRECTORIES: [&str; 3] = ["profiles", "secrets", "auto-register"];
+const DIRECTORIES: [&str; 4] = ["profiles", "secrets", "auto-register", farewell::DIRECTORY];
 
 pub(super) fn open<F: Files>(root: &Path, files: F, seal: Seal) -> Result<(Store<F>, Loaded), StoreError> {
     let at = |path: &Path| {
@@ -51,12 +53,14 @@ pub(super) fn open<F: Files>(root: &Path, files: F, seal: Seal) -> Result<(Store
         files,
         seal,
         written: BTreeMap::new(),
+        farewells: BTreeMap::new(),
         defaults: BTreeMap::new(),
         next_id: 1,
         _lock: lock,
     };
     let mut loaded = Loaded::default();
     store.load_profiles(&mut loaded)?;
+    loaded.farewells = store.load_farewells()?;
     store.load_defaults(&mut loaded)?;
     store.load_next_id()?;
     store.sweep()?;
@@ -94,7 +98,7 @@ impl<F: Files> Store<F> {
         Ok(())
     }
 
-    fn read_profile(&self, id: u32, path: &Path) -> Result<(Record, Written), Unusable> {
+    pub(super) fn read_profile(&self, id: u32, path: &Path) -> Result<(Record, Written), Unusable> {
         let broken = |error: &dyn std::fmt::Display| Unusable::Broken(error.to_string());
         let text = fs::read(path).map_err(|error| broken(&error))?;
         let parsed: ProfileText = serde_json::from_slice(&text).map_err(|error| broken(&error))?;
@@ -163,13 +167,17 @@ impl<F: Files> Store<F> {
         }
         for name in self.names("secrets")? {
             let id = name.split('.').next().and_then(parse_id);
-            let belongs = match id.and_then(|id| self.written.get(&id)) {
-                Some(Written { secrets: Some((generation, _)), .. }) => {
-                    name.split('.').nth(1) == Some(generation.to_string().as_str()) && !name.ends_with(".new")
+            let generation = name.split('.').nth(1).and_then(|generation| generation.parse().ok());
+            let belongs = match (id, generation) {
+                _ if name.ends_with(".new") => false,
+                (Some(id), Some(generation)) => {
+                    let written = self.written.get(&id);
+                    written.and_then(Written::generation) == Some(generation)
+                        || self.farewell_needs(id, generation)
+                        // Those of a profile that was set aside stay with it.
+                        || written.is_none() && self.is_set_aside(id)
                 }
-                Some(_) => false,
-                // Those of a profile that was set aside stay with it.
-                None => id.is_some_and(|id| self.is_set_aside(id)),
+                _ => false,
             };
             if !belongs {
                 self.repair(Step::Remove(&self.dir("secrets").join(&name)))?;
@@ -224,14 +232,14 @@ impl<F: Files> Store<F> {
     }
 
     /// What a start puts right. A disk that cannot be written is served as it is: who only registers needs no more.
-    fn repair(&self, step: Step<'_>) -> Result<(), StoreError> {
+    pub(super) fn repair(&self, step: Step<'_>) -> Result<(), StoreError> {
         match self.run(step) {
             Err(error) if is_read_only(&error) => Ok(()),
             result => result,
         }
     }
 
-    fn names(&self, directory: &str) -> Result<Vec<String>, StoreError> {
+    pub(super) fn names(&self, directory: &str) -> Result<Vec<String>, StoreError> {
         let path = self.dir(directory);
         let at = |cause| StoreError::Disk { path: path.clone(), cause };
         let mut names = Vec::new();
@@ -248,7 +256,7 @@ fn is_read_only(error: &StoreError) -> bool {
 }
 
 /// Why a profile is not loaded.
-enum Unusable {
+pub(super) enum Unusable {
     /// It cannot be read.
     Broken(String),
     /// Its secrets are sealed, in which file, and why they stay so.
@@ -256,7 +264,7 @@ enum Unusable {
 }
 
 /// A decimal id as we write it: no sign, no leading zero.
-fn parse_id(text: &str) -> Option<u32> {
+pub(super) fn parse_id(text: &str) -> Option<u32> {
     let id: u32 = text.parse().ok()?;
     (id.to_string() == text).then_some(id)
 }

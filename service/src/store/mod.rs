@@ -4,11 +4,13 @@
 //! lock                    held by the one process that writes here
 //! profiles/7.json         a profile; names the generation of its secrets
 //! secrets/7.3.json        its secrets, generation 3, sealed where there is a key (seal.rs)
+//! farewells/7.json        profile 7 as it was when it was removed or moved: its binding is still to be removed
 //! auto-register/7         empty: profile 7 registers from boot on (the boot unit's condition)
 //! defaults.json           chosen defaults by uid
 //! next-id                 the first id never given, where no profile's file says it
 //! ```
 
+mod farewell;
 mod files;
 mod load;
 mod record;
@@ -61,6 +63,8 @@ pub struct Store<F: Files = RealFiles> {
     files: F,
     seal: Seal,
     written: BTreeMap<u32, Written>,
+    /// Which generation of the secrets each farewell needs.
+    farewells: BTreeMap<u32, Option<u64>>,
     defaults: BTreeMap<u32, u32>,
     next_id: u32,
     _lock: File,
@@ -80,19 +84,27 @@ impl<F: Files> Store<F> {
         load::open(root, files, seal)
     }
 
-    /// Writes a new or changed profile. On an error the disk has what it had.
-    pub fn save(&mut self, record: &Record) -> Result<(), StoreError> {
+    /// Writes a new or changed profile; with `farewell` the one before is kept until [`Self::forget_farewell`]. On an
+    /// error the disk has what it had.
+    pub fn save(&mut self, record: &Record, farewell: bool) -> Result<(), StoreError> {
+        let keeps = farewell && self.keep_farewell(record.id)?;
+        let written = self.write(record);
+        if written.is_err() && keeps {
+            self.forget_farewell(record.id);
+        }
+        written
+    }
+
+    fn write(&mut self, record: &Record) -> Result<(), StoreError> {
         let id = record.id;
         let secrets = SecretsText::of(&record.settings);
         let before = self.written.get(&id);
         let generation = match (before.and_then(|before| before.secrets.as_ref()), secrets.is_empty()) {
             (_, true) => None,
             (Some((generation, old)), false) if *old == secrets => Some(*generation),
-            (Some((generation, _)), false) => Some(generation + 1),
-            (None, false) => Some(1),
+            _ => Some(self.next_generation(id)),
         };
-        let is_new_generation =
-            generation != before.and_then(|before| before.secrets.as_ref()).map(|(g, _)| *g);
+        let is_new_generation = generation != before.and_then(Written::generation);
         let text = profile_text(record, generation)?;
 
         if let (Some(generation), true) = (generation, is_new_generation) {
@@ -118,16 +130,20 @@ impl<F: Files> Store<F> {
         Ok(())
     }
 
-    /// Removes a profile. On an error the disk has what it had. The id is not given again.
-    pub fn remove(&mut self, id: u32) -> Result<(), StoreError> {
+    /// Removes a profile; with `farewell` it is kept apart until [`Self::forget_farewell`]. On an error the disk has
+    /// what it had. The id is not given again.
+    pub fn remove(&mut self, id: u32, farewell: bool) -> Result<(), StoreError> {
         if self.written.last_key_value().is_some_and(|(last, _)| *last == id) {
             let text = self.next_id.to_string();
             self.write_whole(&self.root.join("next-id"), text.as_bytes())?;
         }
         let path = self.profile_path(id);
-        let removed =
-            self.run(Step::Remove(&path)).and_then(|()| self.run(Step::SyncDir(&self.dir("profiles"))));
-        if let Err(error) = removed {
+        let keeps = farewell && !self.farewells.contains_key(&id);
+        let removed = if keeps { self.rename_to_farewell(id) } else { self.run(Step::Remove(&path)) };
+        if let Err(error) = removed.and_then(|()| self.run(Step::SyncDir(&self.dir("profiles")))) {
+            if keeps {
+                self.rename_back(id);
+            }
             self.put_back(id);
             return Err(error);
         }
@@ -181,12 +197,20 @@ impl<F: Files> Store<F> {
         let Some(before) = before else { return };
         if let Some((old, _)) = before.secrets
             && Some(old) != generation
+            && !self.farewell_needs(id, old)
         {
             let _ = self.run(Step::Remove(&self.secrets_path(id, old)));
         }
         if before.auto_register && !auto_register {
             let _ = self.run(Step::Remove(&self.dir("auto-register").join(id.to_string())));
         }
+    }
+
+    /// A number that no file of the profile's secrets has.
+    fn next_generation(&self, id: u32) -> u64 {
+        let written = self.written.get(&id).and_then(Written::generation);
+        let farewell = self.farewells.get(&id).copied().flatten();
+        written.max(farewell).unwrap_or(0) + 1
     }
 
     fn mark_auto_register(&self, id: u32) -> Result<(), StoreError> {

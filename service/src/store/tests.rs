@@ -34,7 +34,7 @@ impl StoppingFiles {
             Step::Write(path, _) => unsynced.push(Undo::Content(path.to_owned())),
             Step::Sync(path) => unsynced.retain(|undo| !matches!(undo, Undo::Content(file) if file == path)),
             Step::Rename(from, to) => {
-                unsynced.push(entry(to));
+                unsynced.extend([entry(from), entry(to)]);
                 for undo in unsynced.iter_mut() {
                     if let Undo::Content(file) = undo
                         && file == from
@@ -84,6 +84,23 @@ impl Files for StoppingFiles {
     }
 }
 
+/// A disk that takes so many steps more, and after them nothing new; names change and files go all the same.
+struct FullDisk(Cell<Option<usize>>);
+
+impl Files for FullDisk {
+    fn run(&self, step: Step<'_>) -> io::Result<()> {
+        let is_full = match self.0.get() {
+            Some(0) => matches!(step, Step::Create(_) | Step::Write(..) | Step::Sync(_)),
+            Some(left) => {
+                self.0.set(Some(left - 1));
+                false
+            }
+            None => false,
+        };
+        if is_full { Err(io::ErrorKind::StorageFull.into()) } else { RealFiles.run(step) }
+    }
+}
+
 fn record(id: u32, name: &str, password: Option<&str>, auto: bool) -> Record {
     let mut values: Values = [
         ("aor", Value::Text(format!("sip:user{id}@example.org"))),
@@ -118,8 +135,8 @@ fn stopped_everywhere(op: Op, check: impl Fn(bool, &[Record], u32, &Loaded)) {
             let dir = tempfile::tempdir().unwrap();
             {
                 let (mut store, _) = Store::open(dir.path(), RealFiles, Seal::default()).unwrap();
-                store.save(&record(1, "one", Some("old"), false)).unwrap();
-                store.save(&record(2, "two", None, true)).unwrap();
+                store.save(&record(1, "one", Some("old"), false), false).unwrap();
+                store.save(&record(2, "two", None, true), false).unwrap();
             }
             let opening = {
                 let counting = StoppingFiles::after(usize::MAX, false);
@@ -155,7 +172,7 @@ fn old() -> Vec<Record> {
 #[test]
 fn u1_create_stopped_after_every_step_leaves_it_whole_or_not_there() {
     stopped_everywhere(
-        |store| store.save(&record(3, "three", Some("secret"), true)),
+        |store| store.save(&record(3, "three", Some("secret"), true), false),
         |acknowledged, found, next_id, _| {
             let mut new = old();
             new.push(record(3, "three", Some("secret"), true));
@@ -168,7 +185,7 @@ fn u1_create_stopped_after_every_step_leaves_it_whole_or_not_there() {
 #[test]
 fn u1_update_with_password_stopped_after_every_step_leaves_old_or_new() {
     stopped_everywhere(
-        |store| store.save(&record(1, "uno", Some("new"), true)),
+        |store| store.save(&record(1, "uno", Some("new"), true), false),
         |acknowledged, found, _, _| {
             let new = vec![record(1, "uno", Some("new"), true), record(2, "two", None, true)];
             assert!(found == new || (!acknowledged && found == old()), "{acknowledged} {found:?}");
@@ -179,7 +196,7 @@ fn u1_update_with_password_stopped_after_every_step_leaves_old_or_new() {
 #[test]
 fn u1_update_that_clears_the_password_stopped_after_every_step() {
     stopped_everywhere(
-        |store| store.save(&record(1, "one", None, false)),
+        |store| store.save(&record(1, "one", None, false), false),
         |acknowledged, found, _, _| {
             let new = vec![record(1, "one", None, false), record(2, "two", None, true)];
             assert!(found == new || (!acknowledged && found == old()), "{acknowledged} {found:?}");
@@ -190,13 +207,94 @@ fn u1_update_that_clears_the_password_stopped_after_every_step() {
 #[test]
 fn u1_remove_stopped_after_every_step_never_gives_the_id_again() {
     stopped_everywhere(
-        |store| store.remove(2),
+        |store| store.remove(2, false),
         |acknowledged, found, next_id, _| {
             let new = vec![record(1, "one", Some("old"), false)];
             assert!(found == new || (!acknowledged && found == old()), "{acknowledged} {found:?}");
             assert_eq!(next_id, 3);
         },
     );
+}
+
+#[test]
+fn l4_remove_with_a_farewell_stopped_after_every_step_loses_neither() {
+    stopped_everywhere(
+        |store| store.remove(1, true),
+        |acknowledged, found, _, loaded| {
+            let removed = found == [record(2, "two", None, true)];
+            assert!(removed || (!acknowledged && found == old()), "{acknowledged} {found:?}");
+            let kept = loaded.farewells == [record(1, "one", Some("old"), false)];
+            assert!(kept || (!removed && loaded.farewells.is_empty()), "{:?}", loaded.farewells);
+        },
+    );
+}
+
+#[test]
+fn u3c_l4_a_move_stopped_after_every_step_keeps_the_one_before_with_its_password() {
+    stopped_everywhere(
+        |store| store.save(&record(1, "uno", Some("new"), false), true),
+        |acknowledged, found, _, loaded| {
+            let moved = found == [record(1, "uno", Some("new"), false), record(2, "two", None, true)];
+            assert!(moved || (!acknowledged && found == old()), "{acknowledged} {found:?}");
+            let kept = loaded.farewells == [record(1, "one", Some("old"), false)];
+            assert!(kept || (!moved && loaded.farewells.is_empty()), "{:?}", loaded.farewells);
+        },
+    );
+}
+
+#[test]
+fn u5_a_farewell_ends_with_its_binding_and_takes_its_secrets_along() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = || {
+        let below =
+            ["profiles", "secrets", "farewells"].map(|name| fs::read_dir(dir.path().join(name)).unwrap());
+        let mut names: Vec<String> = below
+            .into_iter()
+            .flatten()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    let (mut store, _) = Store::open(dir.path(), RealFiles, Seal::default()).unwrap();
+    for (name, password) in [("first", "a"), ("second", "b"), ("third", "c")] {
+        store.save(&record(7, name, Some(password), false), true).unwrap();
+    }
+    drop(store);
+    let (mut store, loaded) = Store::open(dir.path(), RealFiles, Seal::default()).unwrap();
+    assert_eq!(loaded.farewells, [record(7, "first", Some("a"), false)], "the one whose binding stands");
+    assert_eq!(files(), ["7.1.json", "7.3.json", "7.json", "7.json"]);
+    store.forget_farewell(7);
+    assert_eq!(files(), ["7.3.json", "7.json"]);
+    store.save(&record(7, "fourth", Some("c"), false), true).unwrap();
+    store.forget_farewell(7);
+    assert_eq!(files(), ["7.3.json", "7.json"], "secrets that are in use stay");
+    store.remove(7, true).unwrap();
+    assert_eq!((files(), store.next_id()), (vec![String::from("7.3.json"), String::from("7.json")], 8));
+    drop(store);
+    let (mut store, loaded) = Store::open(dir.path(), RealFiles, Seal::default()).unwrap();
+    assert_eq!((loaded.profiles, loaded.farewells), (vec![], vec![record(7, "fourth", Some("c"), false)]));
+    store.forget_farewell(7);
+    assert_eq!(files(), Vec::<String>::new());
+}
+
+#[test]
+fn u1_a_write_that_fails_keeps_no_farewell() {
+    for steps in 0..40 {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, _) = Store::open(dir.path(), FullDisk(Cell::new(None)), Seal::default()).unwrap();
+        store.save(&record(1, "one", Some("old"), false), false).unwrap();
+        store.files.0.set(Some(steps));
+        let results = [store.save(&record(1, "uno", Some("new"), false), true), store.remove(1, true)];
+        store.files.0.set(None);
+        let refused = results.iter().all(Result::is_err);
+        drop(store);
+        let (_, loaded) = load(dir.path());
+        assert!(
+            !refused
+                || loaded.farewells.is_empty() && loaded.profiles == [record(1, "one", Some("old"), false)]
+        );
+    }
 }
 
 #[test]
@@ -217,7 +315,7 @@ fn u2_an_unreadable_profile_is_set_aside_and_the_rest_loads() {
     {
         let (mut store, _) = Store::open(dir.path(), RealFiles, Seal::default()).unwrap();
         for id in 1..=3 {
-            store.save(&record(id, "x", Some("p"), false)).unwrap();
+            store.save(&record(id, "x", Some("p"), false), false).unwrap();
         }
         store.set_default(1000, 3).unwrap();
     }
@@ -236,7 +334,7 @@ fn u2_a_file_with_a_setting_that_cannot_be_taken_is_set_aside() {
     let dir = tempfile::tempdir().unwrap();
     {
         let (mut store, _) = Store::open(dir.path(), RealFiles, Seal::default()).unwrap();
-        store.save(&record(1, "x", None, false)).unwrap();
+        store.save(&record(1, "x", None, false), false).unwrap();
     }
     let path = dir.path().join("profiles/1.json");
     let text = fs::read_to_string(&path).unwrap();
@@ -251,7 +349,7 @@ fn secrets_stand_apart_and_files_are_for_their_owner_alone() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
     let (mut store, _) = Store::open(&dir.path().join("state"), RealFiles, Seal::default()).unwrap();
-    store.save(&record(1, "x", Some("hunter2"), false)).unwrap();
+    store.save(&record(1, "x", Some("hunter2"), false), false).unwrap();
     let root = dir.path().join("state");
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&root), 0o700);
@@ -273,8 +371,8 @@ fn an_id_is_not_given_again_after_a_removal_and_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     {
         let (mut store, _) = Store::open(dir.path(), RealFiles, Seal::default()).unwrap();
-        store.save(&record(7, "x", None, false)).unwrap();
-        store.remove(7).unwrap();
+        store.save(&record(7, "x", None, false), false).unwrap();
+        store.remove(7, false).unwrap();
         assert_eq!(store.next_id(), 8);
     }
     assert_eq!(load(dir.path()).0, 8);
@@ -308,10 +406,10 @@ proptest! {
                 let (id, after, result) = match change {
                     Change::Save(id, password, auto) => {
                         let record = record(id, "x", password.map(|n| n.to_string()).as_deref(), auto);
-                        let result = store.save(&record);
+                        let result = store.save(&record, false);
                         (id, Some(record), result)
                     }
-                    Change::Remove(id) if model.contains_key(&id) => (id, None, store.remove(id)),
+                    Change::Remove(id) if model.contains_key(&id) => (id, None, store.remove(id, false)),
                     Change::Remove(_) => continue,
                 };
                 if result.is_err() {
@@ -348,14 +446,14 @@ fn l5_the_boot_units_directory_holds_a_marker_for_each_auto_register_profile() {
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     };
     let (mut store, _) = Store::open(dir.path(), RealFiles, Seal::default()).unwrap();
-    store.save(&record(1, "x", None, false)).unwrap();
+    store.save(&record(1, "x", None, false), false).unwrap();
     assert_eq!(marked(), Vec::<String>::new(), "a boot without any starts nothing");
-    store.save(&record(2, "x", None, true)).unwrap();
+    store.save(&record(2, "x", None, true), false).unwrap();
     assert_eq!(marked(), ["2"]);
-    store.save(&record(2, "x", None, false)).unwrap();
+    store.save(&record(2, "x", None, false), false).unwrap();
     assert_eq!(marked(), Vec::<String>::new());
-    store.save(&record(2, "x", None, true)).unwrap();
-    store.remove(2).unwrap();
+    store.save(&record(2, "x", None, true), false).unwrap();
+    store.remove(2, false).unwrap();
     assert_eq!(marked(), Vec::<String>::new());
 }
 
@@ -365,7 +463,7 @@ fn sealed_secrets_are_read_with_their_key_only_and_a_missing_key_loses_nothing()
     let key = || Seal::with(b"0123456789abcdef0123456789abcdef");
     let (mut store, _) = Store::open(dir.path(), RealFiles, key()).unwrap();
     let kept = record(1, "alice", Some("secret"), false);
-    store.save(&kept).unwrap();
+    store.save(&kept, false).unwrap();
     drop(store);
     let text = fs::read_to_string(dir.path().join("secrets/1.1.json")).unwrap();
     assert!(text.contains("sealed") && !text.contains("secret\""), "{text}");

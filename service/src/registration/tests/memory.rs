@@ -135,3 +135,44 @@ fn h6_a_binding_that_was_never_confirmed_is_not_shown_as_registered() {
     next.give(Input::Want);
     assert_eq!((next.state(), next.machine.binding().is_none()), (State::Registering, true));
 }
+
+#[test]
+fn l4_what_was_in_flight_may_have_become_a_binding_and_is_removed_wherever_it_is() {
+    let mut rig = Rig::new(settings());
+    rig.give(Input::Want);
+    assert_eq!(rig.machine.memory().binding, None, "nothing was sent");
+    rig.resolve(&[udp(1)]);
+    let made = rig.last().contact(rig.local);
+    for listed in [true, false] {
+        let mut next = succeed(&rig, settings(), seconds(1));
+        next.local = ([198, 51, 100, 7], 50_000).into();
+        next.give(Input::Unwant);
+        let sent = next.last();
+        assert_eq!(
+            (sent.target.clone(), sent.expires(), sent.contact(next.local)),
+            (udp(1), 0, format!("sip:{}@{}", identity().token, next.local))
+        );
+        let header = format!("<{made}>;expires=3000");
+        let lists = [("Contact", header.as_str())];
+        next.answer(200, &lists[..usize::from(listed)]);
+        if listed {
+            assert_eq!((next.last().expires(), next.last().contact(next.local)), (0, made.clone()));
+            next.answer(200, &lists);
+        }
+        assert!(next.machine.is_idle() && next.state() == State::Unregistered, "once is enough");
+    }
+    rig.accept(600);
+    assert!(rig.machine.memory().binding.expect("it stands").contact.is_some());
+}
+
+#[test]
+fn h9_a_successor_registers_anew_what_was_in_flight_for_a_holder() {
+    let mut rig = Rig::new(settings());
+    rig.give(Input::Want);
+    rig.resolve(&[udp(1)]);
+    let mut next = succeed(&rig, settings(), seconds(1));
+    next.give(Input::Want);
+    assert_eq!((next.state(), next.last().expires()), (State::Registering, 3600));
+    next.fail(Failure::Silence);
+    assert!(next.resolves(), "that server may be the wrong one");
+}

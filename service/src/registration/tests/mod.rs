@@ -137,7 +137,7 @@ impl Rig {
     }
 
     pub fn restored(settings: Settings, memory: Memory, now: Moment) -> Self {
-        Self::around(Registration::restore(Arc::new(settings), identity(), memory, now), now)
+        Self::around(Registration::restore(Arc::new(settings), identity(), memory, None, now), now)
     }
 
     fn around(machine: Registration, now: Moment) -> Self {

@@ -175,7 +175,7 @@ impl World {
                     assert!(self.rig.machine.is_stopped() && !wanted && self.rig.machine.is_idle());
                     assert!(shown.last_error.is_some());
                 }
-                Output::CloseFlow | Output::KeepAlive(_) => {}
+                Output::CloseFlow | Output::KeepAlive(_) | Output::Moved => {}
             }
         }
         assert!(requests <= 1, "at most one REGISTER in flight: {outputs:?}");
