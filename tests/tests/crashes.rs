@@ -204,10 +204,9 @@ impl<'a> Life<'a> {
 /// Kills the service that runs then, if one does, and says which.
 fn kill_after(bus: &Bus, delay: Duration) -> JoinHandle<Option<Pid>> {
     let pids = bus.path("pids");
-    tokio::spawn(async move {
-        if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
-        }
+    // The runtime's timers have a grain of a millisecond.
+    tokio::task::spawn_blocking(move || {
+        std::thread::sleep(delay);
         let text = std::fs::read_to_string(pids).unwrap_or_default();
         let pid = text.lines().last().and_then(|line| line.parse().ok()).and_then(Pid::from_raw)?;
         (is_running(pid) && kill_process(pid, Signal::KILL).is_ok()).then_some(pid)
@@ -222,11 +221,19 @@ fn instances(registrar: &Registrar, aor: &str) -> BTreeSet<String> {
     of_it.filter_map(|received| instance(received.message.contact_params())).collect()
 }
 
-/// Lives with kills at `steps`; returns how many kills there were, and how many of them left a call unanswered.
-async fn lives(registrar: &Registrar, steps: &[Step]) -> (usize, usize) {
+/// How often all instants may be gone through until enough kills have fallen into a call: machines differ in speed.
+const ROUNDS: usize = 8;
+
+/// Lives with kills at `steps`, until as many of them as wanted have left a call unanswered; returns how many kills there
+/// were.
+async fn lives(registrar: &Registrar, steps: &[Step], in_calls: usize) -> usize {
     let bus = Bus::start(Options { idle_timeout: 0.05, ..Options::default() });
     let (mut kills, mut unanswered, mut number, mut last_id) = (0, 0, 0, 0);
-    for step in steps {
+    let rounds = (0..ROUNDS).flat_map(|round| steps.iter().map(move |step| (round, step)));
+    for (round, step) in rounds {
+        if round > 0 && unanswered >= in_calls {
+            break;
+        }
         let delays = INSTANTS.map(|micros| Some(Duration::from_micros(micros)));
         for delay in delays.into_iter().chain([None]) {
             number += 1;
@@ -250,21 +257,22 @@ async fn lives(registrar: &Registrar, steps: &[Step]) -> (usize, usize) {
     let journal = std::fs::read_to_string(bus.path("run/journal")).unwrap();
     assert!(!journal.contains("{\"hold\""), "{journal}");
     assert!(!bus.log().contains("set aside") && !bus.log().contains("panicked"), "{}", bus.log());
-    (kills, unanswered)
+    assert!(unanswered >= in_calls, "only {unanswered} of {kills} kills fell into a call");
+    kills
 }
 
 #[tokio::test]
 async fn u1_h9_l4_a_hundred_kills_of_all_steps_lose_and_leak_nothing() {
     let registrar = Registrar::start(Behaviour::default()).await;
-    let (kills, unanswered) = lives(&registrar, &STEPS).await;
-    assert!(kills >= 100 && unanswered >= 15, "{kills} kills, {unanswered} in the middle of a call");
+    let kills = lives(&registrar, &STEPS, 15).await;
+    assert!(kills >= 100, "{kills} kills");
 }
 
 #[tokio::test]
 async fn l4_where_instance_ids_are_ignored_bindings_are_not_doubled_either() {
     let registrar = Registrar::start(Behaviour { ignores_instances: true, ..Behaviour::default() }).await;
-    let (kills, unanswered) = lives(&registrar, &[Step::Enable, Step::Refresh]).await;
-    assert!(kills >= 30 && unanswered >= 5, "{kills} kills, {unanswered} in the middle of a call");
+    let kills = lives(&registrar, &[Step::Enable, Step::Refresh], 5).await;
+    assert!(kills >= 30, "{kills} kills");
 }
 
 /// Kills the service that runs.
