@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::FutureExt;
 use ksni::menu::{CheckmarkItem, RadioGroup, RadioItem, StandardItem, SubMenu};
 use ksni::{Category, Handle, MenuItem, OfflineReason, Status, ToolTip, TrayMethods};
 use tokio::sync::Notify;
@@ -30,7 +30,7 @@ const RETRIES: [Duration; 5] = [
 pub struct Item {
     view: View,
     theme_path: String,
-    /// A watcher would not have it, or there was none to ask: this item is over.
+    /// A watcher would not have it, or there was none to ask.
     refused: Arc<Notify>,
     to: UnboundedSender<Message>,
 }
@@ -41,28 +41,36 @@ pub async fn appear(desktop: Connection, to: UnboundedSender<Message>) -> zbus::
     let theme_path = icons::theme_path();
     let mut waits = RETRIES.into_iter();
     loop {
-        // Looked for before the item asks: a watcher that comes between its question and its own look would be missed.
-        let mut comings = bus.receive_name_owner_changed_with_args(&[(0, WATCHER)]).await?;
         let refused = Arc::new(Notify::new());
         let (view, theme_path, to) = (View::default(), theme_path.clone(), to.clone());
         let item = Item { view, theme_path, refused: refused.clone(), to: to.clone() };
         match item.assume_sni_available(true).spawn().await {
-            // One that was refused is closed already.
-            Ok(handle) if !handle.is_closed() => {
-                drop(comings);
-                let _ = to.send(Message::Event(Event::TrayFound));
-                let _ = to.send(Message::Tray(handle));
-                waits = RETRIES.into_iter();
-                refused.notified().await;
-            }
-            Ok(_) | Err(_) => {
-                let _ = to.send(Message::Event(Event::TrayMissing));
-                let wait = waits.next().unwrap_or(RETRIES[4]);
-                match bus.name_has_owner(WATCHER.try_into()?).await {
-                    Ok(false) => drop(comings.next().await),
-                    _ => drop(tokio::time::timeout(wait, comings.next()).await),
+            Ok(handle) => {
+                let _ = to.send(Message::Tray(handle.clone()));
+                if refused.notified().now_or_never().is_some() {
+                    refused.notify_one();
+                } else {
+                    let _ = to.send(Message::Event(Event::TrayFound));
+                    waits = RETRIES.into_iter();
                 }
+                in_vain(&bus, &refused).await?;
+                handle.shutdown().await;
             }
+            Err(_) => {
+                let _ = to.send(Message::Event(Event::TrayMissing));
+            }
+        }
+        tokio::time::sleep(waits.next().unwrap_or(RETRIES[4])).await;
+    }
+}
+
+/// Waits until the item was refused although a watcher is there: one that came between the item's question and its
+/// look at the bus, or that has its name before its object. The library does not ask it again.
+async fn in_vain(bus: &DBusProxy<'_>, refused: &Notify) -> zbus::Result<()> {
+    loop {
+        refused.notified().await;
+        if bus.name_has_owner(WATCHER.try_into()?).await? {
+            return Ok(());
         }
     }
 }
@@ -222,15 +230,12 @@ impl ksni::Tray for Item {
         let _ = self.to.send(Message::Event(Event::TrayFound));
     }
 
-    /// Stays for a watcher that only went away, as a restarted panel is asked again; not for one that refuses, as it
-    /// would never be asked again.
     fn watcher_offline(&self, reason: OfflineReason) -> bool {
-        let _ = self.to.send(Message::Event(Event::TrayMissing));
-        let stays = matches!(reason, OfflineReason::No);
-        if !stays {
+        if !matches!(reason, OfflineReason::No) {
             self.refused.notify_one();
         }
-        stays
+        let _ = self.to.send(Message::Event(Event::TrayMissing));
+        true
     }
 }
 
