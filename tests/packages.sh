@@ -3,7 +3,7 @@
 set -eu
 
 wanted=(gcc libc6-dev dbus systemd util-linux iproute2 dnsmasq-base kamailio kamailio-tls-modules kamailio-outbound-modules)
-wanted+=(g++ python3-gi gir1.2-glib-2.0 polkitd)
+wanted+=(g++ python3-gi gir1.2-glib-2.0 gjs polkitd)
 # The editor: GTK to build it; for its tests a screen, a keyboard, and a screen reader's view.
 wanted+=(pkg-config libgtk-4-dev libadwaita-1-dev adwaita-icon-theme fonts-dejavu-core librsvg2-common)
 wanted+=(xvfb xdotool x11-utils at-spi2-core gir1.2-atspi-2.0)
