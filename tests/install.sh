@@ -98,8 +98,9 @@ cp target/debian/*.deb "$root/packages/"
 newer
 cp tests/install/* target/$PROFILE/sip-profiles-test-registrar "$root/test/"
 dependencies=$(for package in target/debian/*.deb; do dependencies "$package"; done | paste -sd,)
-# With polkitd, which is recommended only, to see our actions in it.
-chroot "$root" sh -c 'apt-get update -q && apt-get satisfy -q -y --no-install-recommends "$1"' sh "$dependencies, polkitd" \
+# With what is recommended only, to see our actions in polkit and certificates verified; and a name server.
+more="polkitd, ca-certificates, openssl, dnsmasq-base"
+chroot "$root" sh -c 'apt-get update -q && apt-get satisfy -q -y --no-install-recommends "$1"' sh "$dependencies, $more" \
     >"$here/apt.log" 2>&1 || { tail -n 20 "$here/apt.log"; exit 1; }
 
 say "on a bus alone"

@@ -79,6 +79,44 @@ work_and_upgrade() {
     check "the registrar has heard no farewell" test "$(farewells)" = "$farewells_before"
 }
 
+# What names and certificates need of the system's files, the sandbox leaves readable.
+names_and_certificates() {
+    local port=${registrar##*:} name=tls.sip.test servers
+    dnsmasq --keep-in-foreground --no-hosts --no-resolv --listen-address=127.0.0.1 --bind-interfaces --user=root \
+        --srv-host="_sip._udp.sip.test,host.sip.test,$port" --address=/host.sip.test/127.0.0.1 \
+        --address=/$name/127.0.0.1 >/tmp/dnsmasq 2>&1 &
+    servers=$!
+    echo nameserver 127.0.0.1 >/etc/resolv.conf
+    as alice sip-profiles add bob@sip.test
+    printf wonderland | as alice sip-profiles set-password 2
+    (exec_as alice sip-profiles hold 2) &
+    servers="$servers $!"
+    check "a name's SRV record leads to the registrar" within 10 is 2 State 's "registered"'
+
+    mkfifo /tmp/never
+    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=$name -addext subjectAltName=DNS:$name \
+        -keyout /tmp/key.pem -out /usr/local/share/ca-certificates/sip-test.crt 2>/dev/null
+    openssl s_server -accept 127.0.0.1:5061 -key /tmp/key.pem -cert /usr/local/share/ca-certificates/sip-test.crt \
+        -quiet <>/tmp/never >/tmp/tls 2>&1 &
+    servers="$servers $!"
+    as alice sip-profiles add carol@$name transport=tls registrar=$name:5061
+    (exec_as alice sip-profiles hold 3) 2>/dev/null &
+    servers="$servers $!"
+    check "a certificate of nobody's is refused" within 10 is 3 StateReason 's "certificate"'
+    update-ca-certificates >/dev/null 2>&1
+    check "one of the system's authorities is not" within 30 speaks_sip
+    # shellcheck disable=SC2086
+    kill $servers
+    # shellcheck disable=SC2086
+    wait $servers
+}
+
+# The TLS server is no registrar: a REGISTER that reaches it is all there is to see.
+speaks_sip() {
+    as alice sip-profiles refresh 3
+    grep -q "^REGISTER sip:tls.sip.test" /tmp/tls
+}
+
 idle_and_boot() {
     kill "$holder"
     check "the end of the holder de-registers" within 10 is 1 State 's "unregistered"'
@@ -96,6 +134,7 @@ case $1 in
 1)
     packages_and_activation
     work_and_upgrade
+    names_and_certificates
     idle_and_boot
     ;;
 2)

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use rig::notices::Notices;
 use rig::panel::Panel;
 use rig::service::Service;
-use rig::{Desktop, files_below, until};
+use rig::{Desktop, PATIENCE, files_below, until};
 use tokio::task::JoinHandle;
 use zbus::{Connection, DBusError, ObjectPath, OwnedVariant, Variant};
 
@@ -38,7 +38,8 @@ fn call(connection: &Connection, agent: &str, id: u32) -> JoinHandle<Answer> {
         ]);
         let body = (profile, details);
         let path = "/org/sipprofiles/agent";
-        match connection.call_method(Some(agent.as_str()), path, Some(AGENT), "GetPassword", &body).await {
+        let answer = connection.call_method(Some(agent.as_str()), path, Some(AGENT), "GetPassword", &body);
+        match tokio::time::timeout(PATIENCE, answer).await.expect("it answers in time") {
             Ok(reply) => Ok(reply.body().deserialize().expect("an a{sv}")),
             Err(zbus::Error::MethodError(name, text, _)) => {
                 Err(format!("{name} {}", text.unwrap_or_default()))
@@ -231,6 +232,8 @@ async fn pinentry_asks_where_the_editor_is_not_installed() {
     let spoken = desktop.read("pinentry");
     assert!(spoken.contains("SETDESC Password of Work (sip:1@example.org) at sip.example.org\n"), "{spoken}");
     assert!(spoken.contains("SETERROR "), "{spoken}");
+    // A click on the row of the question that is answered would be none for the next one.
+    until("the row is gone", async || panel.find("Enter password for Work…").await.is_none()).await;
 
     std::fs::write(desktop.path("no"), "").expect("our own folder");
     let asked = ask(&service, 1).await;
