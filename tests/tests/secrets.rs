@@ -265,7 +265,8 @@ async fn with_a_credential_the_disk_holds_no_plain_secret() {
 async fn no_core_file_however_it_dies() {
     let directory = tempfile::tempdir().unwrap();
     let unlimited = "prlimit --core=unlimited:unlimited";
-    let wrapper = format!("env -C {} {unlimited}", directory.path().display());
+    // A shell's background job has QUIT ignored, and so has all that it starts.
+    let wrapper = format!("env --default-signal -C {} {unlimited}", directory.path().display());
     let bus = Bus::start(Options { wrapper, ..Options::default() });
     let client = Client::connect(&bus).await;
     for signal in [Signal::SEGV, Signal::ABORT, Signal::QUIT, Signal::BUS] {
