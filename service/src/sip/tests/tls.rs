@@ -126,6 +126,31 @@ async fn own_authorities_vouch_and_the_host_is_named() {
     assert!(via.1.starts_with("SIP/2.0/TLS "), "{via:?}");
 }
 
+/// Many small servers have a certificate of their own making, which most tools mark as an authority's.
+#[tokio::test]
+async fn a_self_signed_certificate_is_trusted_where_it_is_the_authority_that_was_set() {
+    let made = |change: &dyn Fn(&mut CertificateParams)| {
+        let mut params = CertificateParams::new(vec![String::from("sip.example.org")]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        change(&mut params);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        Identity { chain: vec![certificate.der().clone()], pem: certificate.pem(), key }
+    };
+    let (own, other) = (made(&|_| {}), made(&|_| {}));
+    let (address, _) = serve(own.server(None)).await;
+    let ask = async |host, ca: &str| outcome(address, host, &[("tls-ca", ca)]).await;
+    assert_eq!(ask("sip.example.org", &own.pem).await.unwrap().status, 200);
+    assert_eq!(ask("sip.example.org", &format!("{}{}", other.pem, own.pem)).await.unwrap().status, 200);
+    assert!(matches!(ask("sip.example.org", &other.pem).await, Err(Failure::TlsUntrusted(_))));
+    assert!(matches!(ask("sip.example.net", &own.pem).await, Err(Failure::TlsName(_))));
+
+    let old = made(&|params| params.not_after = rcgen::date_time_ymd(2020, 1, 1));
+    let (address, _) = serve(old.server(None)).await;
+    let failure = outcome(address, "sip.example.org", &[("tls-ca", &old.pem)]).await.unwrap_err();
+    assert!(matches!(failure, Failure::TlsExpired(_)), "{failure:?}");
+}
+
 #[tokio::test]
 async fn names_are_those_of_san_dns_uri_and_one_wildcard_and_never_cn() {
     let authority = Authority::new();
