@@ -82,12 +82,12 @@ work_and_upgrade() {
 # What names and certificates need of the system's files, the sandbox leaves readable.
 names_and_certificates() {
     local port=${registrar##*:} name=tls.sip.test servers
-    dnsmasq --keep-in-foreground --no-hosts --no-resolv --listen-address=127.0.0.1 --bind-interfaces --user=root \
-        --srv-host="_sip._udp.sip.test,host.sip.test,$port" --address=/host.sip.test/127.0.0.1 \
+    dnsmasq --keep-in-foreground --no-hosts --no-resolv --local=/test/ --listen-address=127.0.0.1 --bind-interfaces \
+        --user=root --srv-host="_sip._udp.sip.test,host.sip.test,$port" --address=/host.sip.test/127.0.0.1 \
         --address=/$name/127.0.0.1 >/tmp/dnsmasq 2>&1 &
     servers=$!
     echo nameserver 127.0.0.1 >/etc/resolv.conf
-    as alice sip-profiles add bob@sip.test
+    as alice sip-profiles add bob@sip.test auth-user=alice
     printf wonderland | as alice sip-profiles set-password 2
     (exec_as alice sip-profiles hold 2) &
     servers="$servers $!"
@@ -99,6 +99,7 @@ names_and_certificates() {
     openssl s_server -accept 127.0.0.1:5061 -key /tmp/key.pem -cert /usr/local/share/ca-certificates/sip-test.crt \
         -quiet <>/tmp/never >/tmp/tls 2>&1 &
     servers="$servers $!"
+    within 10 bash -c ': </dev/tcp/127.0.0.1/5061' 2>/dev/null
     as alice sip-profiles add carol@$name transport=tls registrar=$name:5061
     (exec_as alice sip-profiles hold 3) 2>/dev/null &
     servers="$servers $!"
@@ -111,9 +112,9 @@ names_and_certificates() {
     wait $servers
 }
 
-# The TLS server is no registrar: a REGISTER that reaches it is all there is to see.
+# The TLS server is no registrar: a REGISTER that reaches it is all there is to see. A change starts an attempt.
 speaks_sip() {
-    as alice sip-profiles refresh 3
+    as alice sip-profiles set 3 expires=$((600 + RANDOM))
     grep -q "^REGISTER sip:tls.sip.test" /tmp/tls
 }
 
