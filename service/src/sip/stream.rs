@@ -3,14 +3,16 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rsipstack::transport::channel::ChannelConnection;
 use rsipstack::transport::{SipAddr, SipConnection, TransportEvent};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
+use super::flow::{PING, PONG};
 use super::frame::{self, Next};
 use super::{Shared, incoming, tls};
 use crate::registration::{Failure, Input, Target, Transport};
@@ -36,6 +38,8 @@ struct StreamState {
     closed: watch::Sender<Option<Failure>>,
     heard: AtomicU64,
     hears: Notify,
+    /// When the last ping left that has no pong yet.
+    pinged: Mutex<Option<Instant>>,
     ponged: AtomicBool,
 }
 
@@ -57,6 +61,7 @@ impl Stream {
             closed: watch::Sender::new(None),
             heard: AtomicU64::new(0),
             hears: Notify::new(),
+            pinged: Mutex::default(),
             ponged: AtomicBool::new(false),
         });
         let (writes, to_write) = mpsc::channel(WRITES);
@@ -143,9 +148,10 @@ impl Stream {
         }
     }
 
-    /// Writes `bytes` behind what already waits.
-    pub async fn write(&self, bytes: Vec<u8>) -> io::Result<()> {
-        self.writes.send(bytes).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
+    /// Pings, behind what already waits to be written.
+    pub async fn ping(&self) -> io::Result<()> {
+        *self.state.pinged() = Some(Instant::now());
+        self.writes.send(PING.to_vec()).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 }
 
@@ -158,6 +164,18 @@ impl Drop for Stream {
 }
 
 impl StreamState {
+    fn pinged(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.pinged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Line ends have come with nothing behind them: a pong, where a ping waits for one. Other servers put line ends in
+    /// front of their messages, and have promised nothing.
+    fn hear_line_ends(&self) {
+        if self.pinged().take().is_some_and(|pinged| pinged.elapsed() < PONG) {
+            self.ponged.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// The first reason counts: what follows is only its consequence.
     fn close(&self, why: Failure) {
         self.closed.send_if_modified(|closed| {
@@ -256,9 +274,11 @@ impl Reader {
                         }
                     }
                     Next::LineEnds(length) => {
-                        // A pong, or ours coming back: never answered, or two ends would ping each other forever.
-                        self.state.ponged.store(true, Ordering::Relaxed);
+                        // Never answered, or two ends would ping each other forever.
                         pending.drain(..length);
+                        if pending.is_empty() {
+                            self.state.hear_line_ends();
+                        }
                     }
                     Next::More => break,
                     Next::Broken(why) => {
