@@ -11,7 +11,10 @@ impl Registration {
         if self.attempt.as_ref().is_some_and(|attempt| !attempt.removes_stray()) {
             return;
         }
-        self.flow = None;
+        // Known already: it may be told twice.
+        if self.flow.take().is_none() {
+            return;
+        }
         self.set_keep_alive(None, turn);
         // Degraded: back-off rules.
         if let Phase::Registered { degraded: None, next } = self.phase {

@@ -49,6 +49,11 @@ impl Flow {
         }
     }
 
+    /// Has the peer closed it?
+    pub fn is_over(&self) -> bool {
+        matches!(self, Flow::Stream(stream) if stream.is_closed())
+    }
+
     /// May requests come from `peer` over this flow?
     pub fn is_from(&self, peer: SocketAddr) -> bool {
         match self {

@@ -169,11 +169,16 @@ impl Edge {
     ) {
         let shared = self.shared.clone();
         self.run(profile, async move {
-            let input = match send::send(&shared, profile, target, request, &settings).await {
-                Ok(response) => Input::Answer { attempt, response },
-                Err(failure) => Input::Failed { attempt, failure },
-            };
-            shared.tell(profile, input);
+            match send::send(&shared, profile, target, request, &settings).await {
+                Ok(response) => {
+                    shared.tell(profile, Input::Answer { attempt, response });
+                    // Told before the answer, the flow's end was taken for the request's own.
+                    if shared.flow_is_over(profile) {
+                        shared.tell(profile, Input::FlowLost);
+                    }
+                }
+                Err(failure) => shared.tell(profile, Input::Failed { attempt, failure }),
+            }
         });
     }
 
@@ -262,6 +267,12 @@ impl Shared {
     fn tell(&self, profile: u32, input: Input) {
         // Fails only when the service is ending.
         let _ = self.news.send(News::Registration { profile, input });
+    }
+
+    fn flow_is_over(&self, profile: u32) -> bool {
+        let state = self.state();
+        let way = state.profiles.get(&profile).and_then(|known| known.way.as_ref());
+        way.is_some_and(|way| way.flow.is_over())
     }
 
     fn drop_message(&self, why: &str) {

@@ -63,6 +63,8 @@ async fn exchange(
     }
     let contact = wire::contact(&request, target.transport, flow.local());
     let answer = tokio::select! {
+        // A server may close the flow behind its answer.
+        biased;
         answer = transact(shared, &flow, &text) => answer?,
         failure = flow.failed() => return Err(failure),
     };
