@@ -34,8 +34,8 @@ use self::udp::UdpSockets;
 use crate::registration::{Hop, Input, KeepAlive, Request, Target};
 use crate::settings::Settings;
 
-/// Requests that may be under way at once: more wait, so that a thousand profiles at once are no burst that a
-/// receive buffer loses (and every lost packet is a retransmission).
+/// Requests that may leave at once: more wait, so that a thousand profiles at once are no burst that a receive
+/// buffer loses (and every lost packet is a retransmission).
 const WINDOW: usize = 64;
 
 /// What the edge has to say.

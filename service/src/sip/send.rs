@@ -1,6 +1,7 @@
 //! Sending one REGISTER: the flow, the transaction, the answer.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ use crate::settings::Settings;
 
 /// A stream must stand within that time.
 const CONNECT: Duration = Duration::from_secs(5);
+/// A request counts for so long as part of a burst: servers that are silent do not keep others' requests back.
+const PLACE: Duration = Duration::from_millis(500);
 /// A longer request goes over TCP where the transport is free (RFC 3261 §18.1.1), bytes.
 const DATAGRAM: usize = 1300;
 
@@ -33,14 +36,19 @@ pub async fn send(
     settings: &Arc<Settings>,
 ) -> Result<Response, Failure> {
     // Closed only with the edge itself.
-    let Ok(_place) = shared.window.acquire().await else {
+    let Ok(place) = shared.window.acquire().await else {
         return Err(Failure::Silence);
     };
     let limit = Duration::from_millis(request.timeout_millis);
-    match timeout(limit, exchange(shared, profile, target, request, settings)).await {
-        Ok(result) => result,
-        Err(_) => Err(Failure::Silence),
-    }
+    let mut answer = pin!(timeout(limit, exchange(shared, profile, target, request, settings)));
+    let answer = match timeout(PLACE, &mut answer).await {
+        Ok(answer) => answer,
+        Err(_) => {
+            drop(place);
+            answer.await
+        }
+    };
+    answer.unwrap_or(Err(Failure::Silence))
 }
 
 async fn exchange(

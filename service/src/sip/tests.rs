@@ -255,6 +255,23 @@ async fn requests_at_our_contact_are_answered_to_our_server_only() {
 }
 
 #[tokio::test]
+async fn silent_servers_keep_nobody_else_waiting() {
+    let mut rig = Rig::new();
+    let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let all = 2 + u32::try_from(WINDOW).unwrap();
+    for profile in 2..=all {
+        rig.edge.configure(profile, rig.settings(), profile.to_string());
+        let silent = target(Transport::Udp, silent.local_addr().unwrap());
+        rig.edge.send(profile, 1, silent, request(profile), rig.settings());
+    }
+    let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    rig.edge.send(1, 1, target(Transport::Udp, server.local_addr().unwrap()), request(1), rig.settings());
+    let (text, from) = timeout(Duration::from_secs(2), receive(&server)).await.expect("soon");
+    server.send_to(ok_to(&text, "").as_bytes(), from).await.unwrap();
+    rig.answer().await;
+}
+
+#[tokio::test]
 async fn numbers_need_no_name_server_and_ports_and_transports_are_kept() {
     let mut rig = Rig::new();
     for (uri, transport, expected) in [
