@@ -7,7 +7,7 @@ use rsipstack::sip::SipMessage;
 use rsipstack::transport::{SipAddr, SipConnection};
 
 use super::received::{Place, Received};
-use super::{Profile, Shared, wire};
+use super::{Shared, wire};
 
 /// Takes one message. Returns the answer to a request, to be sent back over the flow it came from.
 pub async fn take(
@@ -45,14 +45,13 @@ async fn take_response(shared: &Arc<Shared>, head: &str, peer: SocketAddr, conne
     }
 }
 
-/// Whose the Request-URI is; `None` where `peer` is no server that such a profile's flow leads to. An unknown
-/// token is answered to any server of ours.
+/// Whose the Request-URI is; `None` where `peer` is no server of such a profile. An unknown token is answered to any
+/// server of ours.
 fn place(shared: &Shared, request: &Received, peer: SocketAddr) -> Option<Place> {
     let state = shared.state();
     let id = request.user().and_then(|user| state.tokens.get(user));
-    let is_from = |profile: &Profile| profile.way.as_ref().is_some_and(|way| way.flow.is_from(peer));
     match id.and_then(|id| state.profiles.get(id)) {
-        Some(profile) => is_from(profile).then_some(Place::Ours),
-        None => state.profiles.values().any(is_from).then_some(Place::Nobodys),
+        Some(profile) => profile.listens_to(peer).then_some(Place::Ours),
+        None => state.profiles.values().any(|profile| profile.listens_to(peer)).then_some(Place::Nobodys),
     }
 }

@@ -78,6 +78,8 @@ struct Profile {
     settings: Arc<Settings>,
     token: String,
     way: Option<Way>,
+    /// Where its server's name led to last.
+    resolved: Vec<SocketAddr>,
     /// The server that a TLS handshake was last completed with.
     spoke_tls: Option<SocketAddr>,
     keep_alive: Option<KeepAlive>,
@@ -153,6 +155,9 @@ impl Edge {
         let shared = self.shared.clone();
         self.run(profile, async move {
             let result = shared.resolver.targets(&hop).await;
+            if let (Ok(targets), Some(known)) = (&result, shared.state().profiles.get_mut(&profile)) {
+                known.resolved = targets.iter().map(|target| target.address).collect();
+            }
             shared.tell(profile, Input::Resolved { attempt, result });
         });
     }
@@ -238,7 +243,21 @@ impl Edge {
 
 impl Profile {
     fn new(settings: Arc<Settings>, token: String) -> Self {
-        Self { settings, token, way: None, spoke_tls: None, keep_alive: None, pinger: None, task: None }
+        Self {
+            settings,
+            token,
+            way: None,
+            resolved: Vec::new(),
+            spoke_tls: None,
+            keep_alive: None,
+            pinger: None,
+            task: None,
+        }
+    }
+
+    /// May `peer` ask something of it? Its flow's peer may, and the other servers of the same name.
+    fn listens_to(&self, peer: SocketAddr) -> bool {
+        self.way.as_ref().is_some_and(|way| way.flow.is_from(peer) || self.resolved.contains(&peer))
     }
 
     /// Takes a new flow in place of the one before, kept alive as that was.

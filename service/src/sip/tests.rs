@@ -255,6 +255,29 @@ async fn requests_at_our_contact_are_answered_to_our_server_only() {
 }
 
 #[tokio::test]
+async fn other_servers_of_the_name_may_ask_too() {
+    let mut rig = Rig::new();
+    let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let other = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let port = other.local_addr().unwrap().port();
+    let uri = SipUri::parse(&format!("sip:127.0.0.1:{port}")).unwrap();
+    rig.edge.resolve(1, 1, Hop { uri, transport: TransportChoice::Auto });
+    rig.next().await;
+    rig.edge.send(1, 1, target(Transport::Udp, server.local_addr().unwrap()), request(1), rig.settings());
+    let (text, ours) = receive(&server).await;
+    server.send_to(ok_to(&text, "").as_bytes(), ours).await.unwrap();
+    rig.answer().await;
+    for asker in [&server, &other] {
+        let question = format!(
+            "OPTIONS sip:token@{ours} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK1\r\n\
+             From: <sip:r@h>;tag=1\r\nTo: <sip:token@h>\r\nCall-ID: c\r\nCSeq: 1 OPTIONS\r\n\r\n"
+        );
+        asker.send_to(question.as_bytes(), ours).await.unwrap();
+        assert!(receive(asker).await.0.starts_with("SIP/2.0 200 "));
+    }
+}
+
+#[tokio::test]
 async fn silent_servers_keep_nobody_else_waiting() {
     let mut rig = Rig::new();
     let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
