@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use rsipstack::sip::SipMessage;
 use sip_profiled::moment::Moment;
 use sip_profiled::registration::{
     Identity, Input, Output, Registration, Request, Response, Target, Transport,
@@ -14,7 +13,7 @@ use sip_profiled::registration::{
 use sip_profiled::settings::{Settings, Value, Values};
 use sip_profiled::sip::frame::{self, Next};
 use sip_profiled::sip::received::{Place, Received};
-use sip_profiled::sip::wire;
+use sip_profiled::sip::wire::{self, Answer};
 
 /// Bytes from a server, as a datagram and as a stream.
 pub fn message(bytes: &[u8]) {
@@ -38,14 +37,10 @@ pub fn message(bytes: &[u8]) {
 
 fn take(bytes: &[u8]) {
     let Some(head) = wire::head(bytes) else { return };
-    if head.starts_with("SIP/") {
-        if let Some(SipMessage::Response(response)) = wire::parse(&head) {
+    if wire::is_answer(&head) {
+        if let Some(answer) = Answer::parse(&head).filter(Answer::is_final) {
             let mut rig = Rig::new();
-            let response =
-                wire::response(&response, rig.server(), rig.contact(), local(), "");
-            if response.status >= 200 {
-                rig.answer(response);
-            }
+            rig.answer(answer.into_response(rig.server(), rig.contact(), local(), ""));
         }
         return;
     }

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rsipstack::sip::SipMessage;
 use rsipstack::transport::{SipAddr, SipConnection};
 
+use super::Shared;
 use super::received::{Place, Received};
-use super::{Shared, wire};
+use super::wire::{self, Answer};
 
 /// Takes one message. Returns the answer to a request, to be sent back over the flow it came from.
 pub async fn take(
@@ -20,7 +20,7 @@ pub async fn take(
         shared.drop_message("no header, or less body than it promises");
         return None;
     };
-    if head.starts_with("SIP/") {
+    if wire::is_answer(&head) {
         take_response(shared, &head, peer, connection).await;
         return None;
     }
@@ -36,8 +36,11 @@ pub async fn take(
 }
 
 async fn take_response(shared: &Arc<Shared>, head: &str, peer: SocketAddr, connection: &SipConnection) {
-    let Some(message @ SipMessage::Response(_)) = wire::parse(head) else {
+    let Some(answer) = Answer::parse(head) else {
         return shared.drop_message("a response that is malformed");
+    };
+    let Some(message) = shared.asked.take(answer) else {
+        return shared.drop_message("a response that fits no request");
     };
     let from = SipAddr { r#type: Some(connection.transport()), addr: peer.into() };
     if shared.endpoint.on_received_message(message, connection.clone(), &from).await.is_err() {

@@ -2,9 +2,10 @@
 //! SIP crate.
 //!
 //! We own the sockets and read them ourselves: what comes in is bounded and checked before the SIP crate sees it,
-//! a flow's end is known at once, and the crate never dials. It gives us message parsing and the client
-//! transactions (RFC 3261 §17.1.2), each sent on exactly the connection we say.
+//! a flow's end is known at once, and the crate never dials. It gives us the client transactions
+//! (RFC 3261 §17.1.2), each sent on exactly the connection we say.
 
+mod asked;
 mod flow;
 pub mod frame;
 mod incoming;
@@ -28,6 +29,7 @@ use rsipstack::transaction::endpoint::{EndpointInner, EndpointOption};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
 
+use self::asked::Asked;
 use self::flow::Flow;
 use self::socket::Binding;
 use self::udp::UdpSockets;
@@ -60,6 +62,7 @@ struct Shared {
     endpoint: Arc<EndpointInner>,
     news: mpsc::UnboundedSender<News>,
     state: Mutex<State>,
+    asked: Arc<Asked>,
     udp: UdpSockets,
     resolver: resolve::Names,
     roots: tls::SystemRoots,
@@ -119,6 +122,7 @@ impl Edge {
                 endpoint: endpoint.inner,
                 news,
                 state: Mutex::default(),
+                asked: Arc::default(),
                 udp: UdpSockets::default(),
                 resolver: resolve::Names::default(),
                 roots: tls::SystemRoots::default(),

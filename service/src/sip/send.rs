@@ -16,7 +16,8 @@ use super::socket::{self, Binding};
 use super::stream::Stream;
 use super::tls::{self, Secured};
 use super::udp::UdpSockets;
-use super::{Shared, Way, wire};
+use super::wire::{self, Answer};
+use super::{Shared, Way};
 use crate::registration::{Failure, Request, Response, Target, Transport};
 use crate::settings::Settings;
 
@@ -76,14 +77,10 @@ async fn exchange(
         answer = transact(shared, &flow, &text) => answer?,
         failure = flow.failed() => return Err(failure),
     };
-    Ok(wire::response(&answer, target, contact, flow.local(), flow.tls_peer()))
+    Ok(answer.into_response(target, contact, flow.local(), flow.tls_peer()))
 }
 
-async fn transact(
-    shared: &Arc<Shared>,
-    flow: &Flow,
-    text: &str,
-) -> Result<rsipstack::sip::Response, Failure> {
+async fn transact(shared: &Arc<Shared>, flow: &Flow, text: &str) -> Result<Answer, Failure> {
     let unusable = |error: String| Failure::Unreachable(format!("the request cannot be sent ({error})"));
     let request = rsipstack::sip::Request::try_from(text).map_err(|error| unusable(error.to_string()))?;
     let key = TransactionKey::from_request(&request, TransactionRole::Client)
@@ -91,13 +88,16 @@ async fn transact(
     let mut transaction =
         Transaction::new_client(key, request, shared.endpoint.clone(), Some(flow.connection()));
     transaction.destination = flow.destination();
+    let Some(question) = shared.asked.ask(text) else {
+        return Err(unusable(String::from("it has no branch")));
+    };
     flow.clear_error();
     transaction.send().await.map_err(|error| unusable(error.to_string()))?;
     while let Some(message) = transaction.receive().await {
-        if let SipMessage::Response(response) = message
-            && response.status_code.code() >= 200
+        if let SipMessage::Response(_) = message
+            && let Some(answer) = question.answer()
         {
-            return Ok(response);
+            return Ok(answer);
         }
     }
     Err(Failure::Silence)

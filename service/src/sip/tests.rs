@@ -14,6 +14,7 @@ use crate::settings::{Settings, SipUri, TransportChoice, Value, Values};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
+mod answers;
 mod keep_alive;
 mod tls;
 mod torture;
