@@ -59,9 +59,11 @@ pub fn register(request: &Request, transport: Transport, local: SocketAddr) -> S
         text.push_str(value);
         text.push_str("\r\n");
     }
-    text.push_str("User-Agent: ");
-    text.push_str(USER_AGENT);
-    text.push_str("\r\nContent-Length: 0\r\n\r\n");
+    // The profile may have one of its own, and a message has only one (RFC 3261 §7.3.1).
+    if first(&request.headers, "User-Agent").is_none() {
+        text.push_str(&format!("User-Agent: {USER_AGENT}\r\n"));
+    }
+    text.push_str("Content-Length: 0\r\n\r\n");
     text
 }
 

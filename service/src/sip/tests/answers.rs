@@ -81,3 +81,22 @@ async fn an_answer_is_taken_and_the_end_of_its_flow_told_behind_it() {
         assert!(matches!(rig.next().await, Input::FlowLost), "told when the answer is known");
     }
 }
+
+#[tokio::test]
+async fn a_profile_has_one_user_agent() {
+    let mut rig = Rig::new();
+    let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    for (own, expected) in [(None, wire::USER_AGENT), (Some("mine"), "mine")] {
+        let mut request = request(1);
+        request.headers.extend(own.map(|own| (String::from("user-agent"), own.to_owned())));
+        rig.edge.send(1, 1, target(Transport::Udp, server.local_addr().unwrap()), request, rig.settings());
+        let (text, from) = receive(&server).await;
+        let lines: Vec<_> = text.lines().filter_map(|line| line.split_once(": ")).collect();
+        let agents: Vec<_> =
+            lines.iter().filter(|(name, _)| name.eq_ignore_ascii_case("User-Agent")).collect();
+        assert_eq!(agents.len(), 1, "{text}");
+        assert_eq!(agents[0].1, expected);
+        server.send_to(ok_to(&text, "").as_bytes(), from).await.unwrap();
+        rig.answer().await;
+    }
+}
