@@ -13,7 +13,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::flow::{PING, PONG};
-use super::frame::{self, Next};
+use super::frame::{self, Next, Passing};
 use super::{Shared, incoming, tls};
 use crate::registration::{Failure, Input, Target, Transport};
 
@@ -244,7 +244,7 @@ impl Reader {
 
     /// Reads until the stream is over; says why.
     async fn read(&self, half: &mut (impl AsyncRead + Unpin)) -> Failure {
-        let mut pending = Vec::new();
+        let (mut pending, mut passing) = (Vec::new(), None);
         let mut chunk = vec![0; CHUNK];
         let mut closed = self.state.closed.subscribe();
         loop {
@@ -262,29 +262,48 @@ impl Reader {
             let Some(shared) = self.shared.upgrade() else {
                 return Failure::Silence;
             };
-            loop {
-                match frame::next(&pending) {
-                    Next::Message(length) => {
-                        let reply =
-                            incoming::take(&shared, &pending[..length], self.peer, &self.connection).await;
-                        pending.drain(..length);
-                        if let Some(reply) = reply {
-                            // A peer that does not read its answers loses them.
-                            let _ = self.writes.try_send(reply.into_bytes());
-                        }
+            if let Err(why) = self.take(&shared, &mut pending, &mut passing).await {
+                return Failure::Unreachable(format!("the server sends what is no SIP ({why})"));
+            }
+        }
+    }
+
+    /// Takes what is whole off the front of `pending`. An error where no message's end is to be found any more.
+    async fn take(
+        &self,
+        shared: &Arc<Shared>,
+        pending: &mut Vec<u8>,
+        passing: &mut Option<Passing>,
+    ) -> Result<(), &'static str> {
+        loop {
+            if let Some(message) = passing {
+                let length = message.pass(pending)?;
+                pending.drain(..length);
+                if !message.is_over() {
+                    return Ok(());
+                }
+                *passing = None;
+            }
+            match frame::next(pending) {
+                Next::Message(length) => {
+                    let reply = incoming::take(shared, &pending[..length], self.peer, &self.connection).await;
+                    pending.drain(..length);
+                    if let Some(reply) = reply {
+                        // A peer that does not read its answers loses them.
+                        let _ = self.writes.try_send(reply.into_bytes());
                     }
-                    Next::LineEnds(length) => {
-                        // Never answered, or two ends would ping each other forever.
-                        pending.drain(..length);
-                        if pending.is_empty() {
-                            self.state.hear_line_ends();
-                        }
+                }
+                Next::LineEnds(length) => {
+                    // Never answered, or two ends would ping each other forever.
+                    pending.drain(..length);
+                    if pending.is_empty() {
+                        self.state.hear_line_ends();
                     }
-                    Next::More => break,
-                    Next::Broken(why) => {
-                        shared.drop_message(why);
-                        return Failure::Unreachable(String::from("the server sends what is no SIP"));
-                    }
+                }
+                Next::More => return Ok(()),
+                Next::Unfit(why) => {
+                    shared.drop_message(why);
+                    *passing = Some(Passing::default());
                 }
             }
         }

@@ -83,6 +83,30 @@ async fn an_answer_is_taken_and_the_end_of_its_flow_told_behind_it() {
 }
 
 #[tokio::test]
+async fn a_message_on_a_stream_that_is_not_taken_leaves_the_stream_alone() {
+    let mut rig = Rig::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = target(Transport::Tcp, listener.local_addr().unwrap());
+    rig.edge.send(1, 1, server, request(1), rig.settings());
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let text = read_request(&mut stream).await;
+    let answer = ok_to(&text, "");
+    let long = "y".repeat(wire::LONGEST);
+    let unfit = [
+        answer.replace("Content-Length: 0", &format!("X: {long}\r\nContent-Length: 0")),
+        answer.replace("Content-Length: 0\r\n\r\n", &format!("l: {}\r\n\r\n{long}", long.len())),
+        answer.replace("From:", "X: \0\r\nFrom:"),
+        answer.replace("From:", &format!("{}From:", "X: y\r\n".repeat(201))),
+    ];
+    for message in &unfit {
+        stream.write_all(message.as_bytes()).await.unwrap();
+    }
+    stream.write_all(answer.replace("200 OK", "299 Right").as_bytes()).await.unwrap();
+    assert_eq!(rig.answer().await.status, 299);
+    assert_eq!(rig.edge.dropped(), 4);
+}
+
+#[tokio::test]
 async fn a_profile_has_one_user_agent() {
     let mut rig = Rig::new();
     let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
