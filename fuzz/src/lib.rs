@@ -6,15 +6,14 @@ use std::sync::Arc;
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use rsipstack::sip::SipMessage;
 use sip_profiled::moment::Moment;
 use sip_profiled::registration::{
     Identity, Input, Output, Registration, Request, Response, Target, Transport,
 };
 use sip_profiled::settings::{Settings, Value, Values};
-use sip_profiled::sip::frame::{self, Next};
+use sip_profiled::sip::frame::{self, Next, Passing};
 use sip_profiled::sip::received::{Place, Received};
-use sip_profiled::sip::wire;
+use sip_profiled::sip::wire::{self, Answer};
 
 /// Bytes from a server, as a datagram and as a stream.
 pub fn message(bytes: &[u8]) {
@@ -31,21 +30,23 @@ pub fn message(bytes: &[u8]) {
                 assert!((1..=rest.len()).contains(&length));
                 rest = &rest[length..];
             }
-            Next::More | Next::Broken(_) => return,
+            Next::Unfit(_) => {
+                let mut passing = Passing::default();
+                let Ok(length) = passing.pass(rest) else { return };
+                assert!(length > 0 && (passing.is_over() || length == rest.len()));
+                rest = &rest[length..];
+            }
+            Next::More => return,
         }
     }
 }
 
 fn take(bytes: &[u8]) {
     let Some(head) = wire::head(bytes) else { return };
-    if head.starts_with("SIP/") {
-        if let Some(SipMessage::Response(response)) = wire::parse(&head) {
+    if wire::is_answer(&head) {
+        if let Some(answer) = Answer::parse(&head).filter(Answer::is_final) {
             let mut rig = Rig::new();
-            let response =
-                wire::response(&response, rig.server(), rig.contact(), local(), "");
-            if response.status >= 200 {
-                rig.answer(response);
-            }
+            rig.answer(answer.into_response(rig.server(), rig.contact(), local(), ""));
         }
         return;
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tempfile::TempDir;
 
@@ -48,8 +48,7 @@ impl Network {
         network.office(&["addr", "add", &format!("{OFFICE_V6}/64"), "dev", "cable", "nodad"]);
         network.office(&["link", "set", "lo", "up"]);
         network.office(&["link", "set", "cable", "up"]);
-        std::fs::write(network.directory.path().join("resolv.conf"), format!("nameserver {OFFICE}\n"))
-            .expect("our own directory");
+        network.write_resolver();
         network
     }
 
@@ -89,6 +88,12 @@ impl Network {
         )
     }
 
+    /// Writes the laptop's list of name servers, as if they were others.
+    pub fn write_resolver(&self) {
+        std::fs::write(self.directory.path().join("resolv.conf"), format!("nameserver {OFFICE}\n"))
+            .expect("our own directory");
+    }
+
     /// A registrar in the office.
     pub fn registrar(&self, address: &str, behaviour: Behaviour) -> Registrar {
         let address = SocketAddr::new(address.parse().expect("an address"), 0);
@@ -100,8 +105,10 @@ impl Network {
         Registrar::on(udp, tcp, behaviour).expect("sockets of our own")
     }
 
-    /// Starts a name server in the office. `records` are dnsmasq's options; other names under `test` do not exist.
+    /// Starts a name server in the office, in place of the one before. `records` are dnsmasq's options; other names
+    /// under `test` do not exist.
     pub fn serve_names(&mut self, records: &[String]) {
+        self.end_names();
         let pid_file = self.directory.path().join("dnsmasq.pid");
         let done = self
             .office_command("dnsmasq")
@@ -118,6 +125,17 @@ impl Network {
             .expect("iproute2 is installed");
         assert!(done.success(), "dnsmasq does not start: {done}");
         self.names = read_pid(&pid_file);
+    }
+
+    fn end_names(&mut self) {
+        let Some(pid) = self.names.take() else { return };
+        let _ = kill_process(pid, Signal::TERM);
+        for _ in 0..500 {
+            if test_kill_process(pid).is_err() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
     }
 
     /// Sockets stay where they are made, so a thread of the office makes them.
@@ -140,9 +158,7 @@ impl Default for Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
-        if let Some(pid) = self.names {
-            let _ = kill_process(pid, Signal::TERM);
-        }
+        self.end_names();
         for name in [&self.laptop, &self.office] {
             let _ = Command::new("ip").args(["netns", "del", name]).status();
         }

@@ -214,3 +214,44 @@ async fn e3_a_name_server_that_is_not_there_or_refuses_is_waited_for() {
     let elsewhere = client.create(alice("registrar.elsewhere")).await.unwrap();
     expect(&client, elsewhere).await;
 }
+
+#[tokio::test]
+async fn e6_a_name_that_did_not_exist_is_asked_for_again_when_the_name_servers_change() {
+    let mut network = Network::connected();
+    let registrar = network.registrar(OFFICE, Behaviour::default());
+    network.serve_names(&[]);
+    let bus = Bus::start(Options::on(&network));
+    let mut client = Client::connect(&bus).await;
+    let id = client.create(alice(&format!("new.test:{}", registrar.address().port()))).await.unwrap();
+    assert_eq!(client.enable_and_wait(id).await.unwrap(), "waiting");
+    let properties = client.properties(id).await.unwrap();
+    assert_eq!(text(&properties["StateReason"]), "name", "{properties:?}");
+    network.serve_names(&[format!("--host-record=new.test,{OFFICE}")]);
+    network.write_resolver();
+    client.until("ProfileStateChanged", "-> registered").await;
+}
+
+#[tokio::test]
+async fn a_name_is_looked_up_anew_whatever_its_time_to_live() {
+    let mut network = Network::connected();
+    let first = network.registrar(OFFICE, Behaviour::default());
+    let second = network.registrar(OFFICE, Behaviour::default());
+    let records = |registrar: &Registrar| {
+        let port = registrar.address().port();
+        [
+            String::from("--local-ttl=3600"),
+            format!("--srv-host=_sip._udp.moved.test,office.moved.test,{port}"),
+            format!("--host-record=office.moved.test,{OFFICE}"),
+        ]
+    };
+    network.serve_names(&records(&first));
+    let bus = Bus::start(Options::on(&network));
+    let mut client = Client::connect(&bus).await;
+    let id = client.create(alice("moved.test")).await.unwrap();
+    assert_eq!(client.enable_and_wait(id).await.unwrap(), "registered");
+    network.serve_names(&records(&second));
+    drop(first);
+    client.profile(id, "Refresh", &Dict::new()).await.unwrap();
+    second.until("the binding", |registrar| contact_host(registrar).is_some()).await;
+    assert_eq!(text(&client.properties(id).await.unwrap()["State"]), "registered");
+}

@@ -1,8 +1,9 @@
-//! What changes under us: links, addresses and routes, as the kernel tells (rtnetlink(7)), and [`sleep`].
+//! What changes under us: links, addresses and routes, as the kernel tells (rtnetlink(7)), name servers, and [`sleep`].
 //!
 //! Which change it was does not matter: whoever is told asks the kernel anew for the source address towards each
 //! server. So the messages are not even parsed, and one that was lost counts as one that came.
 
+mod resolver;
 pub mod sleep;
 
 use std::io;
@@ -11,6 +12,9 @@ use std::time::Duration;
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket};
 use tokio::time::{Instant, sleep_until};
+use tracing::warn;
+
+use self::resolver::ResolverWatch;
 
 /// A change is told when nothing more has changed for that long: a link that flaps is one change.
 const DEBOUNCE: Duration = Duration::from_secs(2);
@@ -23,6 +27,7 @@ const GROUPS: u32 = 1 | 1 << 4 | 1 << 6 | 1 << 8 | 1 << 10;
 /// Watches the network.
 pub struct NetworkWatch {
     socket: TokioSocket,
+    resolver: Option<ResolverWatch>,
     pending: Option<Pending>,
 }
 
@@ -43,7 +48,11 @@ impl NetworkWatch {
     pub fn start() -> io::Result<Self> {
         let mut socket = TokioSocket::new(NETLINK_ROUTE)?;
         socket.socket_mut().bind(&SocketAddr::new(0, GROUPS))?;
-        Ok(Self { socket, pending: None })
+        // Names are still asked for again with time.
+        let resolver = ResolverWatch::start()
+            .inspect_err(|error| warn!("changes of the name servers are not noticed: {error}"))
+            .ok();
+        Ok(Self { socket, resolver, pending: None })
     }
 
     /// Resolves when something has changed, once it has come to rest. Cancel-safe.
@@ -56,18 +65,24 @@ impl NetworkWatch {
                     None => std::future::pending().await,
                 }
             };
-            tokio::select! {
-                _ = self.socket.recv_from_full() => {
-                    // An error is an overrun: something changed, only what is unknown.
-                    let now = Instant::now();
-                    let first = self.pending.map_or(now, |pending| pending.first);
-                    self.pending = Some(Pending { first, last: now });
+            let resolver = async {
+                match &mut self.resolver {
+                    Some(watch) => watch.changed().await,
+                    None => std::future::pending().await,
                 }
+            };
+            tokio::select! {
+                // An error is an overrun: something changed, only what is unknown.
+                _ = self.socket.recv_from_full() => {}
+                () = resolver => {}
                 () = rest => {
                     self.pending = None;
                     return;
                 }
             }
+            let now = Instant::now();
+            let first = self.pending.map_or(now, |pending| pending.first);
+            self.pending = Some(Pending { first, last: now });
         }
     }
 }

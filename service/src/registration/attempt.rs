@@ -213,6 +213,8 @@ impl Registration {
         }
         if self.flow.as_ref().map(|flow| &flow.server) == target.as_ref() {
             self.flow = None;
+            // It has answered and then failed: there may be better ones now, or a new flow to it.
+            attempt.resolved &= !matches!(failure, Failure::Unreachable(_));
         }
         self.try_next(turn);
     }

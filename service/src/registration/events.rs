@@ -11,10 +11,11 @@ impl Registration {
         if self.attempt.as_ref().is_some_and(|attempt| !attempt.removes_stray()) {
             return;
         }
-        self.flow = None;
+        // It may be told twice, and counts once.
+        let was_there = self.flow.take().is_some();
         self.set_keep_alive(None, turn);
         // Degraded: back-off rules.
-        if let Phase::Registered { degraded: None, next } = self.phase {
+        if let (true, Phase::Registered { degraded: None, next }) = (was_there, self.phase) {
             let pause = self.flow_pause(turn);
             self.phase = Phase::Registered { degraded: None, next: next.min(turn.now + pause) };
         }

@@ -30,7 +30,7 @@ const FLOW_JITTER: Duration = Duration::from_secs(1);
 /// The pause after the `failures`th failure in a row (1 is the first): min(1800, 30·2ⁿ) s, 50–100 % of it
 /// (RFC 5626 §4.5).
 pub fn back_off(failures: u32, rng: &mut dyn rand::Rng) -> Duration {
-    let seconds = 30u64.checked_shl(failures).map_or(1800, |seconds| seconds.min(1800));
+    let seconds = 2u64.saturating_pow(failures).saturating_mul(30).min(1800);
     portion(Duration::from_secs(seconds), 50, 100, rng)
 }
 
@@ -79,5 +79,24 @@ pub fn keep_alive(
         (0, Some(seconds)) if seconds > 0 => within(seconds),
         (0, _) => between(95_000, 120_000),
         (seconds, _) => within(seconds),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng as _;
+    use rand::rngs::StdRng;
+
+    use super::*;
+
+    #[test]
+    fn the_back_off_grows_to_half_an_hour_and_stays_there() {
+        let mut rng = StdRng::seed_from_u64(3261);
+        for failures in (1..200).chain([u32::MAX]) {
+            let whole = [60, 120, 240, 480, 960].get(failures as usize - 1).copied().unwrap_or(1800);
+            let bounds = Duration::from_secs(whole / 2)..=Duration::from_secs(whole);
+            let pause = back_off(failures, &mut rng);
+            assert!(bounds.contains(&pause), "failure {failures}: {pause:?}");
+        }
     }
 }

@@ -7,14 +7,14 @@ use std::time::Duration;
 use rand::RngExt as _;
 use rsipstack::transport::{SipAddr, SipConnection};
 use tokio::task::AbortHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::stream::Stream;
 use super::udp::UdpFlow;
 use crate::registration::{Failure, KeepAlive, Target};
 
 /// A pong must come within that time (RFC 5626 §4.4.1).
-const PONG: Duration = Duration::from_secs(10);
+pub const PONG: Duration = Duration::from_secs(10);
 /// The ping of both transports (RFC 5626 §4.4.1, and for datagrams what opens the NAT).
 pub const PING: &[u8] = b"\r\n\r\n";
 
@@ -47,6 +47,11 @@ impl Flow {
             Flow::Udp { server, .. } => server == target,
             Flow::Stream(stream) => stream.server() == target && !stream.is_closed(),
         }
+    }
+
+    /// Has the peer closed it?
+    pub fn is_over(&self) -> bool {
+        matches!(self, Flow::Stream(stream) if stream.is_closed())
     }
 
     /// May requests come from `peer` over this flow?
@@ -103,19 +108,20 @@ impl Flow {
     pub fn keep_alive(&self, how: KeepAlive) -> AbortHandle {
         let flow = self.clone();
         tokio::spawn(async move {
+            let mut last = Instant::now();
             loop {
                 let pause = rand::rng().random_range(how.min_millis..=how.max_millis);
-                sleep(Duration::from_millis(pause)).await;
+                sleep_until(last + Duration::from_millis(pause)).await;
+                last = Instant::now();
                 match &flow {
                     Flow::Udp { socket, server } => socket.ping(server.address).await,
                     Flow::Stream(stream) => {
-                        let expects_pong = stream.has_ponged();
                         let seen = stream.heard();
-                        if stream.write(PING.to_vec()).await.is_err() {
+                        if stream.ping().await.is_err() {
                             return;
                         }
                         // A server that has ponged before and does not now is gone; others never promised.
-                        if timeout(PONG, stream.hears_after(seen)).await.is_err() && expects_pong {
+                        if stream.has_ponged() && timeout(PONG, stream.hears_after(seen)).await.is_err() {
                             stream.close("the server answers no keep-alive any more");
                             return;
                         }

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rsipstack::sip::SipMessage;
 use rsipstack::transport::{SipAddr, SipConnection};
 
+use super::Shared;
 use super::received::{Place, Received};
-use super::{Profile, Shared, wire};
+use super::wire::{self, Answer};
 
 /// Takes one message. Returns the answer to a request, to be sent back over the flow it came from.
 pub async fn take(
@@ -20,7 +20,7 @@ pub async fn take(
         shared.drop_message("no header, or less body than it promises");
         return None;
     };
-    if head.starts_with("SIP/") {
+    if wire::is_answer(&head) {
         take_response(shared, &head, peer, connection).await;
         return None;
     }
@@ -36,8 +36,11 @@ pub async fn take(
 }
 
 async fn take_response(shared: &Arc<Shared>, head: &str, peer: SocketAddr, connection: &SipConnection) {
-    let Some(message @ SipMessage::Response(_)) = wire::parse(head) else {
+    let Some(answer) = Answer::parse(head) else {
         return shared.drop_message("a response that is malformed");
+    };
+    let Some(message) = shared.asked.take(answer) else {
+        return shared.drop_message("a response that fits no request");
     };
     let from = SipAddr { r#type: Some(connection.transport()), addr: peer.into() };
     if shared.endpoint.on_received_message(message, connection.clone(), &from).await.is_err() {
@@ -45,14 +48,13 @@ async fn take_response(shared: &Arc<Shared>, head: &str, peer: SocketAddr, conne
     }
 }
 
-/// Whose the Request-URI is; `None` where `peer` is no server that such a profile's flow leads to. An unknown
-/// token is answered to any server of ours.
+/// Whose the Request-URI is; `None` where `peer` is no server of such a profile. An unknown token is answered to any
+/// server of ours.
 fn place(shared: &Shared, request: &Received, peer: SocketAddr) -> Option<Place> {
     let state = shared.state();
     let id = request.user().and_then(|user| state.tokens.get(user));
-    let is_from = |profile: &Profile| profile.way.as_ref().is_some_and(|way| way.flow.is_from(peer));
     match id.and_then(|id| state.profiles.get(id)) {
-        Some(profile) => is_from(profile).then_some(Place::Ours),
-        None => state.profiles.values().any(is_from).then_some(Place::Nobodys),
+        Some(profile) => profile.listens_to(peer).then_some(Place::Ours),
+        None => state.profiles.values().any(|profile| profile.listens_to(peer)).then_some(Place::Nobodys),
     }
 }

@@ -2,9 +2,10 @@
 //! SIP crate.
 //!
 //! We own the sockets and read them ourselves: what comes in is bounded and checked before the SIP crate sees it,
-//! a flow's end is known at once, and the crate never dials. It gives us message parsing and the client
-//! transactions (RFC 3261 §17.1.2), each sent on exactly the connection we say.
+//! a flow's end is known at once, and the crate never dials. It gives us the client transactions
+//! (RFC 3261 §17.1.2), each sent on exactly the connection we say.
 
+mod asked;
 mod flow;
 pub mod frame;
 mod incoming;
@@ -28,14 +29,15 @@ use rsipstack::transaction::endpoint::{EndpointInner, EndpointOption};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
 
+use self::asked::Asked;
 use self::flow::Flow;
 use self::socket::Binding;
 use self::udp::UdpSockets;
 use crate::registration::{Hop, Input, KeepAlive, Request, Target};
 use crate::settings::Settings;
 
-/// Requests that may be under way at once: more wait, so that a thousand profiles at once are no burst that a
-/// receive buffer loses (and every lost packet is a retransmission).
+/// Requests that may leave at once: more wait, so that a thousand profiles at once are no burst that a receive
+/// buffer loses (and every lost packet is a retransmission).
 const WINDOW: usize = 64;
 
 /// What the edge has to say.
@@ -60,6 +62,7 @@ struct Shared {
     endpoint: Arc<EndpointInner>,
     news: mpsc::UnboundedSender<News>,
     state: Mutex<State>,
+    asked: Arc<Asked>,
     udp: UdpSockets,
     resolver: resolve::Names,
     roots: tls::SystemRoots,
@@ -78,6 +81,8 @@ struct Profile {
     settings: Arc<Settings>,
     token: String,
     way: Option<Way>,
+    /// Where its server's name led to last.
+    resolved: Vec<SocketAddr>,
     /// The server that a TLS handshake was last completed with.
     spoke_tls: Option<SocketAddr>,
     keep_alive: Option<KeepAlive>,
@@ -117,6 +122,7 @@ impl Edge {
                 endpoint: endpoint.inner,
                 news,
                 state: Mutex::default(),
+                asked: Arc::default(),
                 udp: UdpSockets::default(),
                 resolver: resolve::Names::default(),
                 roots: tls::SystemRoots::default(),
@@ -153,6 +159,9 @@ impl Edge {
         let shared = self.shared.clone();
         self.run(profile, async move {
             let result = shared.resolver.targets(&hop).await;
+            if let (Ok(targets), Some(known)) = (&result, shared.state().profiles.get_mut(&profile)) {
+                known.resolved = targets.iter().map(|target| target.address).collect();
+            }
             shared.tell(profile, Input::Resolved { attempt, result });
         });
     }
@@ -169,11 +178,16 @@ impl Edge {
     ) {
         let shared = self.shared.clone();
         self.run(profile, async move {
-            let input = match send::send(&shared, profile, target, request, &settings).await {
-                Ok(response) => Input::Answer { attempt, response },
-                Err(failure) => Input::Failed { attempt, failure },
-            };
-            shared.tell(profile, input);
+            match send::send(&shared, profile, target, request, &settings).await {
+                Ok(response) => {
+                    shared.tell(profile, Input::Answer { attempt, response });
+                    // Told before the answer, the flow's end was taken for the request's own.
+                    if shared.flow_is_over(profile) {
+                        shared.tell(profile, Input::FlowLost);
+                    }
+                }
+                Err(failure) => shared.tell(profile, Input::Failed { attempt, failure }),
+            }
         });
     }
 
@@ -233,7 +247,21 @@ impl Edge {
 
 impl Profile {
     fn new(settings: Arc<Settings>, token: String) -> Self {
-        Self { settings, token, way: None, spoke_tls: None, keep_alive: None, pinger: None, task: None }
+        Self {
+            settings,
+            token,
+            way: None,
+            resolved: Vec::new(),
+            spoke_tls: None,
+            keep_alive: None,
+            pinger: None,
+            task: None,
+        }
+    }
+
+    /// May `peer` ask something of it? Its flow's peer may, and the other servers of the same name.
+    fn listens_to(&self, peer: SocketAddr) -> bool {
+        self.way.as_ref().is_some_and(|way| way.flow.is_from(peer) || self.resolved.contains(&peer))
     }
 
     /// Takes a new flow in place of the one before, kept alive as that was.
@@ -262,6 +290,12 @@ impl Shared {
     fn tell(&self, profile: u32, input: Input) {
         // Fails only when the service is ending.
         let _ = self.news.send(News::Registration { profile, input });
+    }
+
+    fn flow_is_over(&self, profile: u32) -> bool {
+        let state = self.state();
+        let way = state.profiles.get(&profile).and_then(|known| known.way.as_ref());
+        way.is_some_and(|way| way.flow.is_over())
     }
 
     fn drop_message(&self, why: &str) {

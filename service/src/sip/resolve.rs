@@ -91,7 +91,10 @@ impl Names {
         }
         let unusable =
             |error: NetError| Failure::Resolver(format!("the system's resolver is not usable ({error})"));
-        let resolver = TokioResolver::builder_tokio().map_err(unusable)?.build().map_err(unusable)?;
+        let mut builder = TokioResolver::builder_tokio().map_err(unusable)?;
+        // Whoever asks again wants to know anew (E6, RFC 3263 §4.3): remembering is the name server's business.
+        builder.options_mut().cache_size = 0;
+        let resolver = builder.build().map_err(unusable)?;
         *known = Some((changed, resolver.clone()));
         Ok(resolver)
     }

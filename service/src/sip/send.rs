@@ -1,6 +1,7 @@
 //! Sending one REGISTER: the flow, the transaction, the answer.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,12 +16,15 @@ use super::socket::{self, Binding};
 use super::stream::Stream;
 use super::tls::{self, Secured};
 use super::udp::UdpSockets;
-use super::{Shared, Way, wire};
+use super::wire::{self, Answer};
+use super::{Shared, Way};
 use crate::registration::{Failure, Request, Response, Target, Transport};
 use crate::settings::Settings;
 
 /// A stream must stand within that time.
 const CONNECT: Duration = Duration::from_secs(5);
+/// A request counts for so long as part of a burst: servers that are silent do not keep others' requests back.
+const PLACE: Duration = Duration::from_millis(500);
 /// A longer request goes over TCP where the transport is free (RFC 3261 §18.1.1), bytes.
 const DATAGRAM: usize = 1300;
 
@@ -33,14 +37,19 @@ pub async fn send(
     settings: &Arc<Settings>,
 ) -> Result<Response, Failure> {
     // Closed only with the edge itself.
-    let Ok(_place) = shared.window.acquire().await else {
+    let Ok(place) = shared.window.acquire().await else {
         return Err(Failure::Silence);
     };
     let limit = Duration::from_millis(request.timeout_millis);
-    match timeout(limit, exchange(shared, profile, target, request, settings)).await {
-        Ok(result) => result,
-        Err(_) => Err(Failure::Silence),
-    }
+    let mut answer = pin!(timeout(limit, exchange(shared, profile, target, request, settings)));
+    let answer = match timeout(PLACE, &mut answer).await {
+        Ok(answer) => answer,
+        Err(_) => {
+            drop(place);
+            answer.await
+        }
+    };
+    answer.unwrap_or(Err(Failure::Silence))
 }
 
 async fn exchange(
@@ -63,17 +72,15 @@ async fn exchange(
     }
     let contact = wire::contact(&request, target.transport, flow.local());
     let answer = tokio::select! {
+        // A server may close the flow behind its answer.
+        biased;
         answer = transact(shared, &flow, &text) => answer?,
         failure = flow.failed() => return Err(failure),
     };
-    Ok(wire::response(&answer, target, contact, flow.local(), flow.tls_peer()))
+    Ok(answer.into_response(target, contact, flow.local(), flow.tls_peer()))
 }
 
-async fn transact(
-    shared: &Arc<Shared>,
-    flow: &Flow,
-    text: &str,
-) -> Result<rsipstack::sip::Response, Failure> {
+async fn transact(shared: &Arc<Shared>, flow: &Flow, text: &str) -> Result<Answer, Failure> {
     let unusable = |error: String| Failure::Unreachable(format!("the request cannot be sent ({error})"));
     let request = rsipstack::sip::Request::try_from(text).map_err(|error| unusable(error.to_string()))?;
     let key = TransactionKey::from_request(&request, TransactionRole::Client)
@@ -81,13 +88,16 @@ async fn transact(
     let mut transaction =
         Transaction::new_client(key, request, shared.endpoint.clone(), Some(flow.connection()));
     transaction.destination = flow.destination();
+    let Some(question) = shared.asked.ask(text) else {
+        return Err(unusable(String::from("it has no branch")));
+    };
     flow.clear_error();
     transaction.send().await.map_err(|error| unusable(error.to_string()))?;
     while let Some(message) = transaction.receive().await {
-        if let SipMessage::Response(response) = message
-            && response.status_code.code() >= 200
+        if let SipMessage::Response(_) = message
+            && let Some(answer) = question.answer()
         {
-            return Ok(response);
+            return Ok(answer);
         }
     }
     Err(Failure::Silence)

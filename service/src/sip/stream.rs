@@ -3,15 +3,17 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rsipstack::transport::channel::ChannelConnection;
 use rsipstack::transport::{SipAddr, SipConnection, TransportEvent};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
-use super::frame::{self, Next};
+use super::flow::{PING, PONG};
+use super::frame::{self, Next, Passing};
 use super::{Shared, incoming, tls};
 use crate::registration::{Failure, Input, Target, Transport};
 
@@ -36,6 +38,8 @@ struct StreamState {
     closed: watch::Sender<Option<Failure>>,
     heard: AtomicU64,
     hears: Notify,
+    /// When the last ping left that has no pong yet.
+    pinged: Mutex<Option<Instant>>,
     ponged: AtomicBool,
 }
 
@@ -57,6 +61,7 @@ impl Stream {
             closed: watch::Sender::new(None),
             heard: AtomicU64::new(0),
             hears: Notify::new(),
+            pinged: Mutex::default(),
             ponged: AtomicBool::new(false),
         });
         let (writes, to_write) = mpsc::channel(WRITES);
@@ -143,9 +148,10 @@ impl Stream {
         }
     }
 
-    /// Writes `bytes` behind what already waits.
-    pub async fn write(&self, bytes: Vec<u8>) -> io::Result<()> {
-        self.writes.send(bytes).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
+    /// Pings, behind what already waits to be written.
+    pub async fn ping(&self) -> io::Result<()> {
+        *self.state.pinged() = Some(Instant::now());
+        self.writes.send(PING.to_vec()).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 }
 
@@ -158,6 +164,18 @@ impl Drop for Stream {
 }
 
 impl StreamState {
+    fn pinged(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.pinged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Line ends have come with nothing behind them: a pong, where a ping waits for one. Other servers put line ends in
+    /// front of their messages, and have promised nothing.
+    fn hear_line_ends(&self) {
+        if self.pinged().take().is_some_and(|pinged| pinged.elapsed() < PONG) {
+            self.ponged.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// The first reason counts: what follows is only its consequence.
     fn close(&self, why: Failure) {
         self.closed.send_if_modified(|closed| {
@@ -226,7 +244,7 @@ impl Reader {
 
     /// Reads until the stream is over; says why.
     async fn read(&self, half: &mut (impl AsyncRead + Unpin)) -> Failure {
-        let mut pending = Vec::new();
+        let (mut pending, mut passing) = (Vec::new(), None);
         let mut chunk = vec![0; CHUNK];
         let mut closed = self.state.closed.subscribe();
         loop {
@@ -244,27 +262,48 @@ impl Reader {
             let Some(shared) = self.shared.upgrade() else {
                 return Failure::Silence;
             };
-            loop {
-                match frame::next(&pending) {
-                    Next::Message(length) => {
-                        let reply =
-                            incoming::take(&shared, &pending[..length], self.peer, &self.connection).await;
-                        pending.drain(..length);
-                        if let Some(reply) = reply {
-                            // A peer that does not read its answers loses them.
-                            let _ = self.writes.try_send(reply.into_bytes());
-                        }
+            if let Err(why) = self.take(&shared, &mut pending, &mut passing).await {
+                return Failure::Unreachable(format!("the server sends what is no SIP ({why})"));
+            }
+        }
+    }
+
+    /// Takes what is whole off the front of `pending`. An error where no message's end is to be found any more.
+    async fn take(
+        &self,
+        shared: &Arc<Shared>,
+        pending: &mut Vec<u8>,
+        passing: &mut Option<Passing>,
+    ) -> Result<(), &'static str> {
+        loop {
+            if let Some(message) = passing {
+                let length = message.pass(pending)?;
+                pending.drain(..length);
+                if !message.is_over() {
+                    return Ok(());
+                }
+                *passing = None;
+            }
+            match frame::next(pending) {
+                Next::Message(length) => {
+                    let reply = incoming::take(shared, &pending[..length], self.peer, &self.connection).await;
+                    pending.drain(..length);
+                    if let Some(reply) = reply {
+                        // A peer that does not read its answers loses them.
+                        let _ = self.writes.try_send(reply.into_bytes());
                     }
-                    Next::LineEnds(length) => {
-                        // A pong, or ours coming back: never answered, or two ends would ping each other forever.
-                        self.state.ponged.store(true, Ordering::Relaxed);
-                        pending.drain(..length);
+                }
+                Next::LineEnds(length) => {
+                    // Never answered, or two ends would ping each other forever.
+                    pending.drain(..length);
+                    if pending.is_empty() {
+                        self.state.hear_line_ends();
                     }
-                    Next::More => break,
-                    Next::Broken(why) => {
-                        shared.drop_message(why);
-                        return Failure::Unreachable(String::from("the server sends what is no SIP"));
-                    }
+                }
+                Next::More => return Ok(()),
+                Next::Unfit(why) => {
+                    shared.drop_message(why);
+                    *passing = Some(Passing::default());
                 }
             }
         }

@@ -14,6 +14,7 @@ use crate::settings::{Settings, SipUri, TransportChoice, Value, Values};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
+mod answers;
 mod keep_alive;
 mod tls;
 mod torture;
@@ -252,6 +253,46 @@ async fn requests_at_our_contact_are_answered_to_our_server_only() {
     assert!(answer.starts_with("SIP/2.0 200"), "an ACK is absorbed: {answer}");
     assert_eq!(rig.edge.dropped(), before + 1);
     assert!(stranger.try_recv(&mut [0; 10]).is_err());
+}
+
+#[tokio::test]
+async fn other_servers_of_the_name_may_ask_too() {
+    let mut rig = Rig::new();
+    let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let other = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let port = other.local_addr().unwrap().port();
+    let uri = SipUri::parse(&format!("sip:127.0.0.1:{port}")).unwrap();
+    rig.edge.resolve(1, 1, Hop { uri, transport: TransportChoice::Auto });
+    rig.next().await;
+    rig.edge.send(1, 1, target(Transport::Udp, server.local_addr().unwrap()), request(1), rig.settings());
+    let (text, ours) = receive(&server).await;
+    server.send_to(ok_to(&text, "").as_bytes(), ours).await.unwrap();
+    rig.answer().await;
+    for asker in [&server, &other] {
+        let question = format!(
+            "OPTIONS sip:token@{ours} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK1\r\n\
+             From: <sip:r@h>;tag=1\r\nTo: <sip:token@h>\r\nCall-ID: c\r\nCSeq: 1 OPTIONS\r\n\r\n"
+        );
+        asker.send_to(question.as_bytes(), ours).await.unwrap();
+        assert!(receive(asker).await.0.starts_with("SIP/2.0 200 "));
+    }
+}
+
+#[tokio::test]
+async fn silent_servers_keep_nobody_else_waiting() {
+    let mut rig = Rig::new();
+    let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let all = 2 + u32::try_from(WINDOW).unwrap();
+    for profile in 2..=all {
+        rig.edge.configure(profile, rig.settings(), profile.to_string());
+        let silent = target(Transport::Udp, silent.local_addr().unwrap());
+        rig.edge.send(profile, 1, silent, request(profile), rig.settings());
+    }
+    let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    rig.edge.send(1, 1, target(Transport::Udp, server.local_addr().unwrap()), request(1), rig.settings());
+    let (text, from) = timeout(Duration::from_secs(2), receive(&server)).await.expect("soon");
+    server.send_to(ok_to(&text, "").as_bytes(), from).await.unwrap();
+    rig.answer().await;
 }
 
 #[tokio::test]

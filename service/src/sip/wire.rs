@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 
 use rsipstack::sip;
-use rsipstack::sip::prelude::*;
 
 use crate::registration::{Request, Response, Target, Transport, random_word};
 
@@ -60,34 +59,89 @@ pub fn register(request: &Request, transport: Transport, local: SocketAddr) -> S
         text.push_str(value);
         text.push_str("\r\n");
     }
-    text.push_str("User-Agent: ");
-    text.push_str(USER_AGENT);
-    text.push_str("\r\nContent-Length: 0\r\n\r\n");
+    // The profile may have one of its own, and a message has only one (RFC 3261 §7.3.1).
+    if first(&request.headers, "User-Agent").is_none() {
+        text.push_str(&format!("User-Agent: {USER_AGENT}\r\n"));
+    }
+    text.push_str("Content-Length: 0\r\n\r\n");
     text
 }
 
-/// A response of the SIP crate as a value; `local` and `tls_peer` are the flow's.
-pub fn response(
-    response: &sip::Response,
-    server: Target,
-    contact: String,
-    local: SocketAddr,
-    tls_peer: &str,
-) -> Response {
-    let headers = response
-        .headers()
-        .iter()
-        .map(|header| (long_name(header.name()).to_owned(), header.value().trim().to_owned()))
-        .collect();
-    let phrase = response.wire_reason.as_deref().map(str::to_owned);
-    let status = response.status_code.code();
-    let phrase = phrase.unwrap_or_else(|| default_phrase(&response.status_code));
-    Response { status, phrase, headers, server, local, contact, tls_peer: tls_peer.to_owned() }
+/// A response as the server wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// 100–699.
+    pub status: u16,
+    phrase: String,
+    fields: Vec<(String, String)>,
 }
 
-fn default_phrase(status: &sip::StatusCode) -> String {
-    let text = status.to_string();
+impl Answer {
+    /// Reads the status line and the header fields. `None`: malformed.
+    pub fn parse(head: &str) -> Option<Self> {
+        let (version, rest) = head.split("\r\n").next()?.split_once(' ')?;
+        let (code, phrase) = rest.split_once(' ').unwrap_or((rest, ""));
+        let is_code = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_digit());
+        let status = code.parse().ok().filter(|status| is_code && (100..700).contains(status))?;
+        let fields = fields(head);
+        let is_whole = version.eq_ignore_ascii_case("SIP/2.0") && fields.len() <= FIELDS;
+        is_whole.then(|| Self { status, phrase: phrase.trim().to_owned(), fields })
+    }
+
+    /// Is it the last word on its request?
+    pub fn is_final(&self) -> bool {
+        self.status >= 200
+    }
+
+    /// The branch of the topmost Via.
+    pub fn branch(&self) -> Option<&str> {
+        branch(&self.fields)
+    }
+
+    /// The method of the CSeq.
+    pub fn method(&self) -> Option<&str> {
+        method(&self.fields)
+    }
+
+    /// As a value that says what it came over: `local` and `tls_peer` are the flow's.
+    pub fn into_response(
+        self,
+        server: Target,
+        contact: String,
+        local: SocketAddr,
+        tls_peer: &str,
+    ) -> Response {
+        let Self { status, phrase, fields: headers } = self;
+        let phrase = if phrase.is_empty() { default_phrase(status) } else { phrase };
+        Response { status, phrase, headers, server, local, contact, tls_peer: tls_peer.to_owned() }
+    }
+}
+
+fn default_phrase(status: u16) -> String {
+    let text = sip::StatusCode::from(status).to_string();
     text.split_once(' ').map(|(_, phrase)| phrase.to_owned()).unwrap_or_default()
+}
+
+/// Does a message with this head answer a request? The version is written in any case (RFC 3261 §7.1).
+pub fn is_answer(head: &str) -> bool {
+    head.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("SIP/"))
+}
+
+/// The branch of the topmost Via among `fields`.
+pub fn branch(fields: &[(String, String)]) -> Option<&str> {
+    let via = first(fields, "Via")?;
+    via.split([';', ','])
+        .filter_map(|param| param.split_once('='))
+        .find_map(|(name, value)| name.trim().eq_ignore_ascii_case("branch").then_some(value.trim()))
+}
+
+/// The method of the CSeq among `fields`.
+pub fn method(fields: &[(String, String)]) -> Option<&str> {
+    first(fields, "CSeq")?.split_whitespace().nth(1)
+}
+
+fn first<'a>(fields: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
 
 /// RFC 3261 §7.3.3 and the later registrations.
@@ -106,14 +160,6 @@ pub fn long_name(name: &str) -> &str {
     }
 }
 
-/// A message's start line and header fields as the SIP crate reads them. `None`: malformed.
-pub fn parse(head: &str) -> Option<sip::SipMessage> {
-    if head.bytes().filter(|byte| *byte == b'\n').count() > FIELDS + 1 {
-        return None;
-    }
-    sip::SipMessage::try_from(head).ok()
-}
-
 /// Start line and header fields, with the empty line, of a datagram or a message cut out of a stream. `None` where
 /// there is no end of them, or less body than they promise. No body matters to us.
 pub fn head(bytes: &[u8]) -> Option<String> {
@@ -124,7 +170,7 @@ pub fn head(bytes: &[u8]) -> Option<String> {
     (body_length(&head)? <= bytes.len() - end).then_some(head)
 }
 
-/// Header bytes as text. Bytes that are no UTF-8 would end the SIP crate's header list: they are replaced. A CR that
+/// Header bytes as text. Bytes that are no UTF-8 are replaced. A CR that
 /// ends no line is malformed: it would be a line end to others.
 pub fn text(head: &[u8]) -> Option<String> {
     let bare_cr = head.windows(2).any(|pair| pair[0] == b'\r' && pair[1] != b'\n');

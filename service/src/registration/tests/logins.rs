@@ -290,3 +290,19 @@ fn secrets_are_not_in_debug() {
     let request = format!("{:?}", rig.sent[1].request);
     assert!(!request.contains("response=") && !request.contains("Digest"));
 }
+
+#[test]
+fn a_server_that_hangs_up_behind_its_challenge_is_asked_over_a_new_flow_once() {
+    let server = target(Transport::Tcp, 1);
+    let hang_up = || Failure::Unreachable(String::from("closed"));
+    let mut rig = Rig::new(with_password("sesame"));
+    rig.give(Input::Want);
+    rig.resolve(std::slice::from_ref(&server));
+    rig.answer(401, &[(ASK, &digest("n1"))]);
+    rig.fail(hang_up());
+    rig.resolve(std::slice::from_ref(&server));
+    assert!(credentials(&rig).contains("nc=00000002"));
+    rig.fail(hang_up());
+    assert_eq!((rig.sends(), rig.resolves()), (0, false), "it has not answered over the new one");
+    assert_eq!((rig.state(), rig.reason()), (State::Waiting, Reason::Backoff));
+}

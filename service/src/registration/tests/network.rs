@@ -122,6 +122,20 @@ fn a_lost_flow_is_replaced_within_a_second_but_not_for_ever() {
 }
 
 #[test]
+fn a_flow_that_is_lost_twice_is_one_lost_flow() {
+    let mut rig = Rig::new(settings());
+    rig.give(Input::Want);
+    rig.resolve(&[target(Transport::Tcp, 1)]);
+    rig.accept(3600);
+    for _ in 0..2 {
+        rig.give(Input::FlowLost);
+        rig.give(Input::FlowLost);
+        assert!(rig.wake() <= seconds(1));
+        rig.accept(3600);
+    }
+}
+
+#[test]
 fn the_contact_is_rewritten_once_per_flow_from_received_and_rport() {
     let via = ("Via", "SIP/2.0/UDP 198.51.100.7:40000;branch=z9;received=203.0.113.5;rport=1024");
     let mut rig = Rig::new(settings());

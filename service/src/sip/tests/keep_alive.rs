@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use super::*;
 
 const OFTEN: KeepAlive = KeepAlive { min_millis: 20, max_millis: 30 };
+const SLOWLY: KeepAlive = KeepAlive { min_millis: 900, max_millis: 1000 };
 
 /// A profile registered over TCP, and the server's end of its flow.
 async fn registered() -> (Rig, TcpStream) {
@@ -32,11 +33,32 @@ async fn read(stream: &mut TcpStream) -> String {
 #[tokio::test]
 async fn a_server_that_never_ponged_may_be_silent_for_ever() {
     let (mut rig, mut stream) = registered().await;
-    rig.edge.keep_alive(1, Some(OFTEN));
-    // The second ping comes only after the time for the first one's pong.
-    for _ in 0..2 {
-        assert_eq!(read(&mut stream).await, "\r\n\r\n");
+    rig.edge.keep_alive(1, Some(SLOWLY));
+    assert_pinged_past_a_pong(&mut stream).await;
+    assert!(rig.news.try_recv().is_err(), "the flow is fine");
+}
+
+/// Pings keep their time where nobody pongs, past the time for the first one's pong.
+async fn assert_pinged_past_a_pong(stream: &mut TcpStream) {
+    let from = Instant::now();
+    for count in 1..=12 {
+        assert_eq!(read(stream).await, "\r\n\r\n");
+        let bounds = Duration::from_millis(900 * count - 50)..Duration::from_millis(1000 * count + 3000);
+        assert!(bounds.contains(&from.elapsed()), "ping {count} after {:?}", from.elapsed());
     }
+}
+
+#[tokio::test]
+async fn line_ends_that_no_ping_asked_for_are_no_pong() {
+    let (mut rig, mut stream) = registered().await;
+    // Some servers ping too, and some begin each message with a line end.
+    stream.write_all(b"\r\n\r\n").await.unwrap();
+    rig.edge.send(1, 2, target(Transport::Tcp, stream.local_addr().unwrap()), request(2), rig.settings());
+    let text = read(&mut stream).await;
+    stream.write_all(format!("\r\n{}", ok_to(&text, "")).as_bytes()).await.unwrap();
+    rig.answer().await;
+    rig.edge.keep_alive(1, Some(SLOWLY));
+    assert_pinged_past_a_pong(&mut stream).await;
     assert!(rig.news.try_recv().is_err(), "the flow is fine");
 }
 
