@@ -23,9 +23,11 @@ pub fn is_escaped_text(text: &str, also: &[u8]) -> bool {
     true
 }
 
-/// `text` with its `%xx` escapes resolved; one that is then no UTF-8 is left as it is.
+/// `text` with its `%xx` escapes resolved. One that is then no UTF-8, or holds control characters, is left as it is: it
+/// is written into header fields.
 pub fn unescape(text: &str) -> String {
-    String::from_utf8(resolve(text, |_| true)).unwrap_or_else(|_| text.to_owned())
+    let plain = String::from_utf8(resolve(text, |_| true)).ok();
+    plain.filter(|plain| !plain.chars().any(char::is_control)).unwrap_or_else(|| text.to_owned())
 }
 
 /// `text` so that equivalent ones are equal (RFC 3261 §19.1.4): escapes are resolved but for those of reserved

@@ -114,6 +114,7 @@ fn escapes_are_resolved_for_digest() {
     assert_eq!(uri("sip:al%20ice%C3%A9@host").user_unescaped(), "al iceé");
     assert_eq!(uri("sip:al%3bice@host").user_unescaped(), "al;ice");
     assert_eq!(uri("sip:al%ffice@host").user_unescaped(), "al%ffice", "no UTF-8");
+    assert_eq!(uri("sip:al%0D%0AVia%3a%20x@host").user_unescaped(), "al%0D%0AVia%3a%20x", "no header fields");
     assert_eq!(uri("sip:host").user_unescaped(), "");
 }
 
