@@ -1,5 +1,7 @@
 //! Pieces of RFC 3261 §25.1 that several settings share.
 
+use std::net::Ipv6Addr;
+
 /// `token`: one or more of these characters.
 pub fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte))
@@ -76,7 +78,9 @@ pub fn is_hostname(text: &str) -> bool {
 
 /// `gen-value` of a parameter: a token, a host, or a quoted string.
 pub fn is_param_value(text: &str) -> bool {
-    is_token(text) || is_hostname(text) || is_quoted(text)
+    let address = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let is_ipv6_reference = address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
+    is_token(text) || is_hostname(text) || is_ipv6_reference || is_quoted(text)
 }
 
 /// `quoted-string`: quotes and backslashes inside are escaped.
