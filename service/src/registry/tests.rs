@@ -19,6 +19,7 @@ mod clock;
 mod farewell;
 mod life;
 mod rights;
+mod updates;
 
 /// The registry, and what a service around it would know.
 struct World {
