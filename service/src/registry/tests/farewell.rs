@@ -4,7 +4,7 @@ use super::*;
 
 impl World {
     /// The service is killed, and a successor starts with what disk and journal have. What was in flight is lost.
-    fn succeed(&mut self) {
+    pub(super) fn succeed(&mut self) {
         let start = Start {
             profiles: self.disk.values().cloned().collect(),
             farewells: self.farewells.values().cloned().collect(),
