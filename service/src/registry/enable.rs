@@ -35,7 +35,7 @@ impl Registry {
         let token = options.take_text("token", "")?;
         let wait = options.take_number("wait", 1..=120)?;
         options.none_left()?;
-        if wait.is_some() {
+        if wait.is_some() && !is_outcome(self.state_of(id)) {
             let waiting = self.waiters.iter().filter(|waiter| waiter.uid == claim.caller.uid).count();
             let limit = limits::for_uid(limits::WAITING, claim.caller.uid);
             limits::check(waiting, limit, "Enables of one user may wait at a time")?;
