@@ -94,6 +94,7 @@ async fn find_profiles_filters_by_equivalent_address_type_and_state() {
     };
     assert_eq!(found("aor", "sip:%61lice@EXAMPLE.org").await, 1);
     assert_eq!(found("aor", "sip:alice@example.org:5060").await, 0);
+    assert_eq!(found("aor", "sip:example.org;transport=tcp").await, 0, "a URI, though of no user");
     assert_eq!((found("type", "ietf").await, found("state", "registered").await), (1, 0));
     let bad = client.root("FindProfiles", &Dict::from([("aor", Variant::from("tel:1"))])).await;
     assert_eq!(error_name(bad), INVALID_SETTING);

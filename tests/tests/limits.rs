@@ -110,6 +110,9 @@ async fn enables_of_one_user_that_wait() {
         options.insert("wait", Variant::from(60u32));
         options
     };
+    let answering = Registrar::start(Behaviour::default()).await;
+    let registered = client.create(settings(&answering)).await.unwrap();
+    assert_eq!(client.enable(registered, waits(0)).await.unwrap(), "registered");
     let waiting = join_all((0..16).map(|number| client.enable(id, waits(number))));
     let others = async {
         while second.users(id).await == 0 {}
@@ -117,6 +120,7 @@ async fn enables_of_one_user_that_wait() {
         client.profile(id, "IsEnabled", &()).await.unwrap();
         assert_limited(second.enable(id, waits(0)).await, "16 Enables");
         assert_eq!(second.enable(id, Dict::new()).await.unwrap(), "registering", "without waiting it may");
+        assert_eq!(second.enable(registered, waits(0)).await.unwrap(), "registered", "nothing to wait for");
         others_are_served(&bus).await;
         second.profile(id, "ForceDisable", &Dict::new()).await.unwrap();
     };

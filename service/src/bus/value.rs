@@ -9,7 +9,7 @@ use crate::settings::{Value, Values};
 /// `a{sv}` as it goes out.
 pub type Dict<'a> = BTreeMap<&'a str, Variant<'a>>;
 
-/// An `a{sv}` that came in. Nested variants are taken as what they hold.
+/// An `a{sv}` that came in.
 pub fn values(dict: BTreeMap<String, OwnedVariant>) -> Values {
     dict.into_iter().map(|(key, variant)| (key, value(&variant))).collect()
 }

@@ -174,6 +174,7 @@ impl Registration {
         match input {
             Input::Want => self.want(&mut turn),
             Input::Unwant => self.unwant(&mut turn),
+            Input::ServiceEnds => self.service_ends(&mut turn),
             Input::Settings(settings, change) => self.replace_settings(settings, change, &mut turn),
             Input::Refresh { by_owner } => self.ask_refresh(by_owner, &mut turn),
             Input::Resolved { attempt, result } if self.expects(attempt) => self.resolved(result, &mut turn),

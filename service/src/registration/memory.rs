@@ -111,7 +111,7 @@ impl Registration {
         let moved = before.is_some();
         let Memory { stopped, last_error, wait, failures, starts, refused, learnt, binding } = memory;
         let digest = settings.digest();
-        let stopped = stopped.is_some_and(|stopped| stopped == digest);
+        let (was_stopped, stopped) = (stopped.is_some(), stopped.is_some_and(|stopped| stopped == digest));
         let has_password = settings.password.is_some();
         let mut machine = Self::new(settings, identity);
         machine.phase = match wait.filter(|_| !moved) {
@@ -120,10 +120,9 @@ impl Registration {
             Some((reason, Some(until))) if until > now => Phase::Waiting(reason, Some(until)),
             _ => Phase::Idle,
         };
-        let waits = machine.phase != Phase::Idle;
         machine.needs_secret = machine.phase == Phase::Waiting(Reason::Secret, None)
             || stopped && last_error.as_ref().is_some_and(|error| error.kind == ErrorKind::NoSecret);
-        machine.last_error = last_error.filter(|_| stopped || waits);
+        machine.last_error = last_error.filter(|_| stopped || !was_stopped);
         machine.stopped = stopped;
         machine.failures = failures;
         machine.starts = starts;

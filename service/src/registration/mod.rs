@@ -40,6 +40,8 @@ pub enum Input {
     Want,
     /// Nobody wants it any more: de-register (H5, H6).
     Unwant,
+    /// The service ends: de-register. A wait with nothing at the registrar is the successor's to go on with (E9, L3).
+    ServiceEnds,
     /// The settings were replaced. `change` is what differs (U3).
     Settings(Arc<Settings>, Change),
     /// Try now, or confirm a standing registration. At most one attempt in 5 s, an earlier one is put

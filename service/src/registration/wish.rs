@@ -46,6 +46,15 @@ impl Registration {
         }
     }
 
+    pub(super) fn service_ends(&mut self, turn: &mut Turn<'_>) {
+        if !matches!(self.phase, Phase::Waiting(..)) || self.may_be_bound() {
+            return self.unwant(turn);
+        }
+        self.wanted = false;
+        self.refresh_asked = None;
+        self.forget_secret(turn);
+    }
+
     /// Nobody wants it any more and no answer is awaited: what stands at the registrar is removed, otherwise
     /// silently `unregistered` (H6).
     pub(super) fn ended_unwanted(&mut self, turn: &mut Turn<'_>) {

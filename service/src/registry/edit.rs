@@ -219,7 +219,9 @@ impl Registry {
         let settings = Arc::new(settings);
         profile.settings = settings.clone();
         let starts_anew = change != Change::Quiet { credential: false };
-        if starts_anew || before.settings.auto_register() != settings.auto_register() {
+        let switched = before.settings.auto_register() != settings.auto_register();
+        let switched_on = switched && settings.auto_register();
+        if starts_anew || switched {
             profile.forced_off = false;
         }
         let (owner, shared, after) = (profile.owner, profile.shared, profile.face());
@@ -228,6 +230,10 @@ impl Registry {
         self.announce(&before, after, effects);
         self.signal_about(owner, shared, Signal::ProfileUpdated(id), effects);
         self.feed(id, Input::Settings(settings, change), now, effects);
+        if switched_on {
+            // U7: a stop by an error (E2) is over, as it is for an Enable.
+            self.feed(id, Input::Want, now, effects);
+        }
         self.reconcile(id, now, effects);
         self.note_memory(id, effects);
     }

@@ -35,7 +35,7 @@ impl Registry {
         let token = options.take_text("token", "")?;
         let wait = options.take_number("wait", 1..=120)?;
         options.none_left()?;
-        if wait.is_some() {
+        if wait.is_some() && !is_outcome(self.state_of(id)) {
             let waiting = self.waiters.iter().filter(|waiter| waiter.uid == claim.caller.uid).count();
             let limit = limits::for_uid(limits::WAITING, claim.caller.uid);
             limits::check(waiting, limit, "Enables of one user may wait at a time")?;
@@ -45,14 +45,20 @@ impl Registry {
 
         let state = self.state_of(id);
         match wait {
-            Some(seconds) if !is_outcome(state) => self.waiters.push(Waiter {
-                ticket: claim.ticket,
-                name: claim.caller.name.clone(),
-                uid: claim.caller.uid,
-                profile: id,
-                token,
-                deadline: now + Duration::from_secs(u64::from(seconds)),
-            }),
+            Some(seconds) if !is_outcome(state) => {
+                self.waiters.push(Waiter {
+                    ticket: claim.ticket,
+                    name: claim.caller.name.clone(),
+                    uid: claim.caller.uid,
+                    profile: id,
+                    token,
+                    deadline: now + Duration::from_secs(u64::from(seconds)),
+                });
+                // A predecessor's wait for a password ends here where nobody is left to be asked (E11).
+                if let Some(error) = self.error_that_stopped(id) {
+                    self.fail_waiters(id, &error, effects);
+                }
+            }
             _ => effects.reply(claim.ticket, Ok(Reply::State(state.word()))),
         }
         Ok(())
@@ -281,6 +287,11 @@ impl Registry {
         };
         let tokens = |id: &u32| self.profiles.get(id)?.holders.get(name).map(Vec::len);
         session.held.iter().filter_map(tokens).sum()
+    }
+
+    fn error_that_stopped(&self, id: u32) -> Option<LastError> {
+        let registration = &self.profiles.get(&id)?.registration;
+        registration.is_stopped().then(|| registration.status().last_error).flatten()
     }
 
     pub(super) fn state_of(&self, id: u32) -> State {

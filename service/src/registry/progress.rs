@@ -137,7 +137,12 @@ impl Registry {
         };
         let wanted = profile.is_wanted() && !self.ending;
         if wanted != profile.registration.is_wanted() {
-            self.feed(id, if wanted { Input::Want } else { Input::Unwant }, now, effects);
+            let input = match (wanted, self.ending) {
+                (true, _) => Input::Want,
+                (false, false) => Input::Unwant,
+                (false, true) => Input::ServiceEnds,
+            };
+            self.feed(id, input, now, effects);
         }
         self.tell_agents(id, now, effects);
     }

@@ -63,8 +63,9 @@ impl Registry {
             }
             match key.as_str() {
                 "aor" => {
-                    let uri = SipUri::parse_aor(&text).map_err(|error| CallError::invalid(&key, error))?;
-                    aor = Some(uri);
+                    // A whole URI without a user is one, though no profile's; a word is not.
+                    let uri = SipUri::parse(&text).or_else(|_| SipUri::parse_aor(&text));
+                    aor = Some(uri.map_err(|error| CallError::invalid(&key, error))?);
                 }
                 "type" => kind = Some(text),
                 "state" => state = Some(text),

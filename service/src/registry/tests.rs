@@ -21,6 +21,7 @@ mod farewell;
 mod life;
 
 mod rights;
+mod updates;
 
 /// The registry, and what a service around it would know.
 struct World {

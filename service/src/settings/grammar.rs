@@ -1,5 +1,7 @@
 //! Pieces of RFC 3261 §25.1 that several settings share.
 
+use std::net::Ipv6Addr;
+
 /// `token`: one or more of these characters.
 pub fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte))
@@ -23,26 +25,39 @@ pub fn is_escaped_text(text: &str, also: &[u8]) -> bool {
     true
 }
 
-/// `text` with its `%xx` escapes resolved. What is then no UTF-8 keeps its escapes: such texts differ in case
-/// of the digits only, which [`str::to_ascii_uppercase`] on the escape evens out.
+/// `text` with its `%xx` escapes resolved. One that is then no UTF-8, or holds control characters, is left as it is: it
+/// is written into header fields.
 pub fn unescape(text: &str) -> String {
+    let plain = String::from_utf8(resolve(text, |_| true)).ok();
+    plain.filter(|plain| !plain.chars().any(char::is_control)).unwrap_or_else(|| text.to_owned())
+}
+
+/// `text` so that equivalent ones are equal (RFC 3261 §19.1.4): escapes are resolved but for those of reserved
+/// characters (RFC 2396 §2.2), which mean something else than the characters themselves.
+pub fn canonical(text: &str) -> String {
+    let means_the_same = |byte: u8| byte.is_ascii_graphic() && !b"%;/?:@&=+$,".contains(&byte);
+    String::from_utf8_lossy(&resolve(text, means_the_same)).into_owned()
+}
+
+/// Resolves those `%xx` escapes whose byte is `wanted`, and writes the others in capitals.
+fn resolve(text: &str, wanted: impl Fn(u8) -> bool) -> Vec<u8> {
     let bytes = text.as_bytes();
     let mut plain = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
         let digit = |offset: usize| bytes.get(at + offset).and_then(|byte| (*byte as char).to_digit(16));
-        match (bytes[at], digit(1), digit(2)) {
-            (b'%', Some(high), Some(low)) => {
-                plain.push(u8::try_from(high * 16 + low).unwrap_or(b'%'));
-                at += 3;
-            }
-            (byte, ..) => {
-                plain.push(byte);
-                at += 1;
-            }
+        let escaped = match (bytes[at], digit(1), digit(2)) {
+            (b'%', Some(high), Some(low)) => u8::try_from(high * 16 + low).ok(),
+            _ => None,
+        };
+        match escaped {
+            Some(byte) if wanted(byte) => plain.push(byte),
+            Some(_) => plain.extend(bytes[at..at + 3].to_ascii_uppercase()),
+            None => plain.push(bytes[at]),
         }
+        at += if escaped.is_some() { 3 } else { 1 };
     }
-    String::from_utf8(plain).unwrap_or_else(|_| text.to_ascii_uppercase())
+    plain
 }
 
 /// `hostname` of RFC 3261, and at most 253 bytes of labels up to 63 bytes each (RFC 1035 §2.3.4). Underscores
@@ -63,7 +78,9 @@ pub fn is_hostname(text: &str) -> bool {
 
 /// `gen-value` of a parameter: a token, a host, or a quoted string.
 pub fn is_param_value(text: &str) -> bool {
-    is_token(text) || is_hostname(text) || is_quoted(text)
+    let address = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let is_ipv6_reference = address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
+    is_token(text) || is_hostname(text) || is_ipv6_reference || is_quoted(text)
 }
 
 /// `quoted-string`: quotes and backslashes inside are escaped.

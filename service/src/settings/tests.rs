@@ -26,7 +26,14 @@ fn good_values_are_taken() {
         ("expires", Value::Number(86_400)),
         ("keepalive", Value::Number(4_294_967_295)),
         ("dscp", Value::Number(63)),
-        ("contact-params", Value::List(vec![String::from("methods=\"INVITE\""), String::from("+x")])),
+        (
+            "contact-params",
+            Value::List(vec![
+                String::from("methods=\"INVITE\""),
+                String::from("+x"),
+                String::from("a=[::1]"),
+            ]),
+        ),
         ("headers", Value::List(vec![String::from("X-Office: first floor")])),
         ("interface", text("eth0.7")),
         ("password", text("")),
@@ -52,6 +59,7 @@ fn bad_values_are_refused_by_name() {
         ("display-name", text("a\nb")),
         ("contact-params", Value::List(vec![String::from("expires=1")])),
         ("contact-params", Value::List(vec![String::from("a=b;c")])),
+        ("contact-params", Value::List(vec![String::from("a=[::g]")])),
         ("headers", Value::List(vec![String::from("v: SIP/2.0/UDP x")])),
         ("headers", Value::List(vec![String::from("No colon")])),
         ("interface", text("a/b")),

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
-use super::grammar::{is_escaped_text, is_hostname, unescape};
+use super::grammar::{canonical, is_escaped_text, is_hostname, unescape};
 
 /// Longest URI taken, bytes.
 const LONGEST: usize = 1024;
@@ -86,7 +86,7 @@ impl SipUri {
     /// RFC 3261 §19.1.4 equivalence.
     pub fn equivalent(&self, other: &SipUri) -> bool {
         self.secure == other.secure
-            && self.user.as_deref().map(unescape) == other.user.as_deref().map(unescape)
+            && self.user.as_deref().map(canonical) == other.user.as_deref().map(canonical)
             && same_host(&self.host, &other.host)
             && self.port == other.port
             && self.params_match(other)
@@ -100,7 +100,7 @@ impl SipUri {
         self.params.iter().all(|(name, value)| {
             let value = value.as_deref().unwrap_or_default();
             match other.param(name) {
-                Some(theirs) => unescape(theirs.unwrap_or_default()).eq_ignore_ascii_case(&unescape(value)),
+                Some(theirs) => canonical(theirs.unwrap_or_default()).eq_ignore_ascii_case(&canonical(value)),
                 None => !DECISIVE.iter().any(|decisive| name.eq_ignore_ascii_case(decisive)),
             }
         })
@@ -108,8 +108,7 @@ impl SipUri {
 
     /// The user part with `%xx` escapes resolved; empty where there is none.
     pub fn user_unescaped(&self) -> String {
-        let bytes = unescape(self.user.as_deref().unwrap_or_default());
-        String::from_utf8_lossy(bytes.as_bytes()).into_owned()
+        unescape(self.user.as_deref().unwrap_or_default())
     }
 
     /// Scheme, host and port only, the scheme `sips` where `secure`.
@@ -238,7 +237,7 @@ fn headers_match(one: &[(String, String)], other: &[(String, String)]) -> bool {
     let sorted = |headers: &[(String, String)]| {
         let mut headers: Vec<_> = headers
             .iter()
-            .map(|(name, value)| (unescape(name).to_ascii_lowercase(), unescape(value)))
+            .map(|(name, value)| (canonical(name).to_ascii_lowercase(), canonical(value)))
             .collect();
         headers.sort();
         headers

@@ -49,6 +49,36 @@ fn e9_a_wait_is_not_shortened() {
 }
 
 #[test]
+fn e9_l3_an_end_by_the_system_does_not_shorten_a_wait() {
+    for status in [500, 503] {
+        let mut rig = refused(status);
+        let waiting = rig.machine.status();
+        rig.give(Input::ServiceEnds);
+        assert_eq!((rig.state(), rig.sends(), rig.machine.wakeup()), (State::Unregistered, 0, None));
+        assert!(rig.machine.is_idle());
+        let mut next = succeed(&rig, settings(), seconds(5));
+        next.give(Input::Want);
+        assert_eq!((next.machine.status(), next.sends()), (waiting, 0));
+    }
+    let mut rig = Rig::registered(settings(), 3600);
+    rig.give(Input::ServiceEnds);
+    rig.farewell();
+    assert!(rig.machine.is_idle());
+}
+
+#[test]
+fn e7_e9_the_last_error_outlives_the_service() {
+    let mut rig = refused(500);
+    rig.give(Input::Unwant);
+    let shown = rig.machine.status();
+    assert!(shown.last_error.is_some());
+    let mut next = succeed(&rig, settings(), seconds(5));
+    assert_eq!(next.machine.status(), shown);
+    next.give(Input::Want);
+    assert!(next.machine.status().last_error.is_none());
+}
+
+#[test]
 fn e9_e10_counts_and_refusals_outlive_the_service() {
     let mut rig = refused(403);
     rig.pass(seconds(100));

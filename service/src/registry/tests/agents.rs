@@ -80,6 +80,19 @@ fn e11_without_an_agent_a_profile_of_the_service_stops_and_one_of_the_agent_wait
 }
 
 #[test]
+fn e11_h10_a_waiting_enable_hears_at_once_that_a_predecessors_agent_is_gone() {
+    let (mut world, alice) = (World::new(), caller(1, 1000));
+    world.agent(&caller(2, 1000));
+    let id = world.without_password(&alice, "service");
+    world.challenge(&alice, id);
+    assert_eq!(world.shows(&alice, id), (State::Waiting, Reason::Secret, true));
+    world.succeed();
+    let wait = Options(values(&[("wait", Value::Number(9))]));
+    assert_eq!(kind(world.call(&alice, Call::Enable(id, wait))), CallErrorKind::NoSecret);
+    assert_eq!((world.face(&alice, id).users, world.registry.waiters.len()), (0, 0));
+}
+
+#[test]
 fn e11_the_newest_agent_is_asked_and_its_password_is_kept_in_memory_until_deregistration() {
     let (mut world, alice) = (World::new(), caller(1, 1000));
     let (old, new) = (caller(2, 1000), caller(3, 1000));

@@ -1,10 +1,10 @@
-//! L4, U3c, U5: a binding whose profile was removed or moved is removed by the successor too.
+//! L4, U3c, U5, E9: a binding whose profile was removed or moved is removed by the successor too, and a wait goes on.
 
 use super::*;
 
 impl World {
     /// The service is killed, and a successor starts with what disk and journal have. What was in flight is lost.
-    fn succeed(&mut self) {
+    pub(super) fn succeed(&mut self) {
         let start = Start {
             profiles: self.disk.values().cloned().collect(),
             farewells: self.farewells.values().cloned().collect(),
@@ -110,4 +110,18 @@ fn u3a_a_quiet_update_keeps_no_copy() {
     let set = values(&[("password", Value::Text("new".into())), ("expires", Value::Number(600))]);
     assert!(world.call(&owner, Call::Update(id, set, Vec::new(), none())).unwrap().is_ok());
     assert!(world.farewells.is_empty());
+}
+
+#[test]
+fn e9_l3_a_wait_is_left_to_the_successor() {
+    let (mut world, owner) = (World::new(), caller(1, 1000));
+    let id = world.create(&owner);
+    world.call(&owner, Call::Enable(id, none()));
+    world.answer(id, 500);
+    world.answer(id, 500);
+    let waits = world.memories[&id].registration.clone();
+    assert!(waits.wait.is_some() && waits.last_error.is_some());
+    world.apply(Command::Shutdown);
+    assert_eq!(world.memories[&id].registration, waits);
+    assert!(!world.registry.is_registered_anywhere());
 }

@@ -81,6 +81,7 @@ fn equivalence_follows_rfc_3261_19_1_4() {
             "sip:alice@atlanta.com?priority=urgent&subject=project%20x",
         ),
         ("sip:a@[::1]", "sip:a@[0:0::1]"),
+        ("sip:a%2bb%ff@h", "sip:%61%2Bb%FF@h"),
     ] {
         assert!(uri(one).equivalent(&uri(other)), "{one} {other}");
         assert!(uri(other).equivalent(&uri(one)), "{other} {one}");
@@ -94,6 +95,8 @@ fn equivalence_follows_rfc_3261_19_1_4() {
         ("sip:carol@chicago.com;security=off", "sip:carol@chicago.com;security=on"),
         ("sip:bob@biloxi.com", "sips:bob@biloxi.com"),
         ("sip:bob@phone21.boxesbybob.com", "sip:bob@192.0.2.4"),
+        ("sip:bob%3bday=tuesday@biloxi.com", "sip:bob;day=tuesday@biloxi.com"),
+        ("sip:a%FF@h", "sip:A%FF@h"),
     ] {
         assert!(!uri(one).equivalent(&uri(other)), "{one} {other}");
     }
@@ -109,6 +112,9 @@ fn a_text_without_scheme_is_taken_loosely() {
 #[test]
 fn escapes_are_resolved_for_digest() {
     assert_eq!(uri("sip:al%20ice%C3%A9@host").user_unescaped(), "al iceé");
+    assert_eq!(uri("sip:al%3bice@host").user_unescaped(), "al;ice");
+    assert_eq!(uri("sip:al%ffice@host").user_unescaped(), "al%ffice", "no UTF-8");
+    assert_eq!(uri("sip:al%0D%0AVia%3a%20x@host").user_unescaped(), "al%0D%0AVia%3a%20x", "no header fields");
     assert_eq!(uri("sip:host").user_unescaped(), "");
 }
 
