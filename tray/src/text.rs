@@ -282,6 +282,19 @@ pub fn no_password_window() -> String {
     String::from("No password window is installed: install sip-profiles-editor or pinentry.")
 }
 
+/// The password window broke.
+pub fn window_failed(why: &str) -> String {
+    format!("The password window closed without an answer ({why}). The applet's menu opens it again.")
+}
+
+/// pinentry has no window to show, as one that is made for terminals.
+pub fn pinentry_failed(code: u32) -> String {
+    format!(
+        "pinentry cannot ask for the password (error {code}). Install sip-profiles-editor, or a pinentry for your \
+         desktop."
+    )
+}
+
 /// Title of pinentry's window.
 pub fn pinentry_title() -> String {
     String::from("SIP password")

@@ -123,6 +123,24 @@ async fn no_is_the_persons_own() {
     assert!(error.starts_with("org.sipprofiles.Error.Cancelled "), "{error}");
 }
 
+/// A crash, no display, nonsense: nobody has said no, which would be final.
+#[tokio::test]
+async fn a_window_that_breaks_is_not_the_persons_no() {
+    for broken in ["exit 2", "kill -SEGV $$", "echo nonsense", "exit 0"] {
+        let desktop = Desktop::start();
+        desktop.program("sip-profiles-editor", broken);
+        let service = Service::start(&desktop, &["Work"]).await;
+        let (panel, notices) = (Panel::start(&desktop).await, Notices::start(&desktop).await);
+        let _applet = desktop.applet();
+        let asked = ask(&service, 1).await;
+        panel.click("Enter password for Work…").await;
+        let error = asked.await.expect("no panic").expect_err("no password");
+        assert!(error.starts_with("org.freedesktop.DBus.Error.Failed "), "{broken}: {error}");
+        let notice = notices.one("Work: that did not work").await;
+        assert!(notice.body.starts_with("The password window closed without an answer"), "{}", notice.body);
+    }
+}
+
 #[tokio::test]
 async fn cancel_closes_the_window() {
     let desktop = Desktop::start();
@@ -237,6 +255,27 @@ async fn pinentry_asks_where_the_editor_is_not_installed() {
     panel.click("Enter password for Work…").await;
     let error = asked.await.expect("no panic").expect_err("no password");
     assert!(error.starts_with("org.sipprofiles.Error.Cancelled "), "{error}");
+}
+
+#[tokio::test]
+async fn a_pinentry_that_breaks_or_finds_no_terminal_is_not_the_persons_no() {
+    let no_terminal = "echo OK; while read -r line; do case $line in GETPIN) echo 'ERR 83918950 Inappropriate ioctl';; \
+                       *) echo OK;; esac; done";
+    for (broken, says) in
+        [("exit 1", "without an answer"), ("echo OK", "without an answer"), (no_terminal, "83918950")]
+    {
+        let desktop = Desktop::start();
+        desktop.program("pinentry", broken);
+        let service = Service::start(&desktop, &["Work"]).await;
+        let (panel, notices) = (Panel::start(&desktop).await, Notices::start(&desktop).await);
+        let _applet = desktop.applet();
+        let asked = ask(&service, 1).await;
+        panel.click("Enter password for Work…").await;
+        let error = asked.await.expect("no panic").expect_err("no password");
+        assert!(error.starts_with("org.freedesktop.DBus.Error.Failed "), "{broken}: {error}");
+        let notice = notices.one("Work: that did not work").await;
+        assert!(notice.body.contains(says), "{}", notice.body);
+    }
 }
 
 #[tokio::test]

@@ -13,8 +13,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::question::{Question, answer};
 use crate::text;
 
-/// No answer.
+/// The person said no, or nobody wants to know any more.
 const CANCELLED: u8 = 1;
+/// There was no window: nobody has said anything.
+const FAILED: u8 = 2;
 
 /// Asks, and answers on standard output.
 pub fn run() -> ExitCode {
@@ -177,5 +179,5 @@ fn sentences(question: &Question) -> Vec<gtk::Label> {
 
 fn failed(error: &dyn std::fmt::Display) -> ExitCode {
     eprintln!("sip-profiles-editor: {error}");
-    ExitCode::from(CANCELLED)
+    ExitCode::from(FAILED)
 }
