@@ -8,6 +8,7 @@ mod children;
 mod icons;
 mod model;
 mod notify;
+mod plain;
 mod text;
 mod tray;
 mod wishes;

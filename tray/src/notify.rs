@@ -10,7 +10,7 @@ use zbus::{Connection, Variant, proxy};
 use crate::app::Message;
 use crate::icons;
 use crate::model::{Button, Event, Icon, Note, Subject};
-use crate::text;
+use crate::{plain, text};
 
 #[proxy(
     interface = "org.freedesktop.Notifications",
@@ -184,7 +184,7 @@ impl Shown {
         // Asked each time, as another server may run by now.
         let able = self.proxy.get_capabilities().await?;
         let has = |name: &str| able.iter().any(|one| one == name);
-        let body = if has("body-markup") { text::markup(&note.body) } else { note.body.clone() };
+        let body = if has("body-markup") { plain::markup(&note.body) } else { note.body.clone() };
         let buttons = has("actions");
         let mut actions = Vec::new();
         for (button, label) in note.buttons.iter().filter(|_| buttons) {

@@ -6,6 +6,7 @@ use sip_profiles::advice::{Situation, advice};
 use sip_profiles::names::ERROR_PREFIX;
 
 use crate::model::Profile;
+use crate::plain::{host, isolated};
 
 /// Name of the applet.
 pub fn applet() -> String {
@@ -51,11 +52,6 @@ pub fn row(name: &str, words: &str) -> String {
         "" => isolated(name),
         words => format!("{} – {words}", isolated(name)),
     }
-}
-
-/// A name that another profile has as well, told apart by its address.
-pub fn name_and_address(name: &str, aor: &str) -> String {
-    format!("{name} ({})", aor.strip_prefix("sip:").unwrap_or(aor))
 }
 
 /// The lines that a tooltip leaves out.
@@ -321,32 +317,6 @@ pub fn already_running() -> String {
     String::from("sip-profiles-tray: it is running already in this session.")
 }
 
-/// A name from outside in a sentence of ours: what it contains cannot turn the rest around. The mark before it says
-/// which way the sentence runs: Pango takes the first letter's, isolated or not.
-pub fn isolated(name: &str) -> String {
-    let plain: String = name.chars().filter(|&one| !is_direction(one) && !one.is_control()).collect();
-    if plain.chars().any(is_right_to_left) { format!("\u{200e}\u{2068}{plain}\u{2069}") } else { plain }
-}
-
-/// A server without the transport that the service puts in front.
-fn host(server: &str) -> &str {
-    ["udp:", "tcp:", "tls:"].iter().find_map(|transport| server.strip_prefix(transport)).unwrap_or(server)
-}
-
-/// Plain text where markup is understood.
-pub fn markup(plain: &str) -> String {
-    plain.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-/// Marks that change the direction of all that follows.
-fn is_direction(one: char) -> bool {
-    matches!(one, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-fn is_right_to_left(one: char) -> bool {
-    matches!(one, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{feff}' | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -379,13 +349,6 @@ mod tests {
             pinentry_description("Work", "sip:a@b", "udp:h:5060"),
             "Password of Work (sip:a@b) at h:5060"
         );
-    }
-
-    #[test]
-    fn a_name_cannot_turn_the_sentence_around() {
-        assert_eq!(isolated("Home"), "Home");
-        assert_eq!(isolated("ab\u{202e}cd\n"), "abcd");
-        assert_eq!(isolated("בית"), "\u{200e}\u{2068}בית\u{2069}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use zbus::fdo::DBusProxy;
 
 use crate::app::Message;
 use crate::model::{Click, Event, Icon, View};
-use crate::{icons, text};
+use crate::{icons, plain, text};
 
 /// Who keeps a panel's items.
 const WATCHER: &str = "org.kde.StatusNotifierWatcher";
@@ -224,7 +224,7 @@ impl ksni::Tray for Item {
     }
 
     fn tool_tip(&self) -> ToolTip {
-        let lines: Vec<String> = self.view.lines.iter().map(|line| text::markup(line)).collect();
+        let lines: Vec<String> = self.view.lines.iter().map(|line| plain::markup(line)).collect();
         ToolTip {
             icon_name: icons::name(self.view.icon),
             icon_pixmap: Vec::new(),
@@ -273,5 +273,5 @@ fn escaped(label: &str) -> String {
 }
 
 fn name(name: &str) -> String {
-    escaped(&text::isolated(name))
+    escaped(&plain::isolated(name))
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Model, Profile, Standing};
-use crate::text;
+use crate::{plain, text};
 
 /// The lines of a tooltip, at most.
 const TOOLTIP_LINES: usize = 12;
@@ -155,7 +155,7 @@ impl Model {
             let held = self.wishes.contains(&profile.id);
             let kept = profile.auto_register && profile.state != "unregistered";
             let name = match same.get(profile.title()) {
-                Some(2..) if profile.is_named() => text::name_and_address(profile.title(), &profile.aor),
+                Some(2..) if profile.is_named() => plain::name_and_address(profile.title(), &profile.aor),
                 _ => profile.title().to_owned(),
             };
             // Without the service nobody knows the state, and an old one would be a lie.
