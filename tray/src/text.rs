@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sip_profiles::advice::{Situation, advice};
+use sip_profiles::labels::in_labels;
 use sip_profiles::names::ERROR_PREFIX;
 
 use crate::model::Profile;
@@ -176,8 +177,10 @@ pub fn trouble_title(profile: &Profile) -> String {
     row(profile.title(), &state(profile, false))
 }
 
-/// What is wrong, in one or two sentences that name no shell command: the buttons are there for that.
+/// What is wrong, in one or two sentences that name neither a shell command nor a setting's key: the buttons, and the
+/// account's window, are there for that.
 pub fn trouble(profile: &Profile) -> String {
+    let message = in_labels(&profile.message);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let now = i64::try_from(now).unwrap_or(i64::MAX);
     let sentence = match (profile.state.as_str(), profile.reason.as_str()) {
@@ -185,15 +188,15 @@ pub fn trouble(profile: &Profile) -> String {
             state: profile.state.clone(),
             reason: profile.reason.clone(),
             error: format!("{ERROR_PREFIX}{}", profile.error),
-            message: profile.message.clone(),
+            message,
             retry_in: (profile.retry_at > 0).then(|| profile.retry_at.saturating_sub(now)),
             users: profile.users,
             auto_register: profile.auto_register,
             id: profile.id,
         }),
         ("waiting", "secret") => String::from("It waits for the password."),
-        _ if profile.message.is_empty() => state(profile, false),
-        _ => profile.message.clone(),
+        _ if message.is_empty() => state(profile, false),
+        _ => message,
     };
     match profile.error.as_str() {
         "Registration.Unauthorized" => {
@@ -206,9 +209,9 @@ pub fn trouble(profile: &Profile) -> String {
     }
 }
 
-/// The service's sentence without its own advice, which names settings.
+/// The service's sentence without its own advice.
 fn problem(sentence: &str) -> String {
-    match sentence.split_once("; ") {
+    match sentence.rsplit_once("; ") {
         Some((problem, _)) => format!("{problem}."),
         None => sentence.to_owned(),
     }

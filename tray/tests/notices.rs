@@ -91,6 +91,12 @@ async fn a_wait_is_told_when_it_is_long() {
     assert!(notice.body.contains("no route to the server"), "{}", notice.body);
     assert_eq!(notice.actions, ["retry", "edit"]);
     assert_eq!(notices.all().len(), 1);
+
+    // Settings are called as in the account's window.
+    let message = "h: the server does not answer; check registrar, outbound-proxy and transport.";
+    service.trouble(2, ("waiting", "backoff"), "Registration.Timeout", message).await;
+    let notice = notices.one("Home – no answer").await;
+    assert!(notice.body.contains("check “Registrar”, “Outbound proxy” and “Transport”."), "{}", notice.body);
 }
 
 #[tokio::test]
