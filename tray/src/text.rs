@@ -47,6 +47,16 @@ pub fn several_failed(count: usize) -> String {
     format!("{count} failed")
 }
 
+/// One profile that is still registered, in the summary.
+pub fn not_refreshed(name: &str) -> String {
+    format!("last refresh of {} failed", isolated(name))
+}
+
+/// Several, in the summary.
+pub fn several_not_refreshed(count: usize) -> String {
+    format!("last refresh of {count} failed")
+}
+
 /// A profile's row: name and state.
 pub fn row(name: &str, words: &str) -> String {
     match words {
@@ -63,14 +73,14 @@ pub fn and_more(count: usize) -> String {
 /// The state in a few words. `held`: by this applet. Unknown words are shown as they are.
 pub fn state(profile: &Profile, held: bool) -> String {
     let words = match (profile.state.as_str(), profile.reason.as_str()) {
-        ("registered", reason) => {
+        ("registered", _) => {
             let whom = match (profile.users, held) {
                 (0, _) if profile.auto_register => "registered by itself".into(),
                 (0, _) | (1, true) => "registered".into(),
                 (1, false) => "registered for 1 program".into(),
                 (users, _) => format!("registered for {users} programs"),
             };
-            return if reason == "degraded" { format!("{whom}, last refresh failed") } else { whom };
+            return if profile.is_degraded() { format!("{whom}, last refresh failed") } else { whom };
         }
         ("registering", _) => "connecting…",
         ("unregistering", _) => "signing off…",
