@@ -61,6 +61,24 @@ fn no_choice_is_offered_where_the_account_keeps_it() {
     assert_eq!(String::from_utf8_lossy(&answered.stdout), "store=true\npassword=x\n", "{answered:?}");
 }
 
+/// The server chooses the realm, and must not push the field off the screen.
+#[test]
+fn endless_texts_leave_the_field_in_sight() {
+    let desktop = Desktop::start();
+    let (name, realm) = ("W".repeat(1024), "r ".repeat(2000));
+    let question = format!("aor=sip:a@b\ndisplay-name={name}\nrealm={realm}\nserver=h\n\n");
+    let _asked = desktop.editor(&["password"], &question);
+    desktop.sees(&["password text | Password"]);
+    let height = desktop.height("Password for W");
+    assert!(height < 600, "{height} pixels");
+}
+
+#[test]
+fn a_question_that_is_none_is_no_answer() {
+    let asked = Desktop::start().editor(&["password"], "nonsense\n").end();
+    assert_eq!((asked.status.code(), asked.stdout.len()), (Some(2), 0), "{asked:?}");
+}
+
 #[test]
 fn escape_and_sigterm_answer_nothing() {
     let desktop = Desktop::start();

@@ -18,6 +18,9 @@ const CANCELLED: u8 = 1;
 /// There was no window: nobody has said anything.
 const FAILED: u8 = 2;
 
+/// Of a sentence: the server chooses the realm, and the field below must stay on the screen.
+const LINES: i32 = 4;
+
 /// Asks, and answers on standard output.
 pub fn run() -> ExitCode {
     if let Err(error) = end_on_sigterm() {
@@ -154,6 +157,8 @@ fn sentences(question: &Question) -> Vec<gtk::Label> {
             .wrap(true)
             .wrap_mode(gtk::pango::WrapMode::WordChar)
             .max_width_chars(44)
+            .lines(LINES)
+            .ellipsize(gtk::pango::EllipsizeMode::End)
             .xalign(0.0)
             .css_classes(classes.to_vec())
             .accessible_role(if classes.contains(&"error") {

@@ -107,6 +107,13 @@ impl Desktop {
         text.split_once(" = ").map(|(_, time)| time.trim().to_owned())
     }
 
+    /// Pixels from the upper edge of the window of that title to its lower one.
+    pub fn height(&self, title: &str) -> u32 {
+        let geometry = self.xdotool(&["getwindowgeometry", "--shell", &self.window(title)]);
+        let height = geometry.lines().find_map(|line| line.strip_prefix("HEIGHT="));
+        height.and_then(|height| height.parse().ok()).expect("a window has a height")
+    }
+
     fn window(&self, title: &str) -> String {
         let found = self.xdotool(&["search", "--sync", "--onlyvisible", "--name", title]);
         found.lines().next().unwrap_or_default().to_owned()
