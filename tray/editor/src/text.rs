@@ -40,6 +40,7 @@ pub const SAVED: &str = "The account is saved. It is not registered now.";
 pub const WAITING_FOR_SECRET: &str =
     "Waiting for a password: answer the question of your desktop, or type it here and save.";
 pub const LOCKED: &str = "This account is locked: whoever set it up does not want it to be edited here.";
+pub const REMOVED: &str = "This account has been removed meanwhile, so that it cannot be saved any more.";
 pub const SERVICE_GONE: &str = "The service has stopped; waiting for it to come back.";
 
 pub const PASSWORD: &str = "_Password";

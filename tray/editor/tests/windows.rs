@@ -246,6 +246,26 @@ async fn advanced_settings_are_reached_sent_and_blamed() {
 }
 
 #[tokio::test]
+async fn an_account_that_goes_while_it_is_edited_is_said() {
+    let (desktop, connection) = Desktop::with_service().await;
+    let id = create(&connection, &[("aor", Variant::from("sip:alice@127.0.0.1:9"))]).await;
+    let _editor = desktop.editor(&["--session", "edit", &id.to_string()], "");
+    let desktop = Arc::new(desktop);
+    let hands = desktop.clone();
+    by_hand(move || {
+        hands.enter("Edit alice@127.0.0.1:9");
+        hands.sees(&["text | SIP address", "focused"]);
+    })
+    .await;
+    profile(&connection, id).await.remove(HashMap::new()).await.expect("nobody holds it");
+    by_hand(move || {
+        desktop.press(&["Return"]);
+        desktop.sees(&["This account has been removed meanwhile"]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_locked_account_is_shown_only() {
     let (desktop, connection) = Desktop::with_service().await;
     let settings = [("aor", Variant::from("sip:alice@127.0.0.1:9")), ("locked", Variant::from(true))];
