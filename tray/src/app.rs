@@ -162,6 +162,7 @@ impl App {
             Effect::Save(wishes) => {
                 if let Err(error) = self.wishes.save(wishes) {
                     eprintln!("sip-profiles-tray: the wishes are not saved: {error}");
+                    self.happen(Event::Failed(None, text::not_remembered(&error.to_string())));
                 }
             }
             Effect::Editor(profile, token) => self.edit(profile, token),

@@ -286,6 +286,11 @@ pub fn no_editor() -> String {
     )
 }
 
+/// The file of the wishes cannot be written.
+pub fn not_remembered(why: &str) -> String {
+    format!("Which accounts are switched on is not remembered for the next login: {why}.")
+}
+
 /// There is no program that asks for a password.
 pub fn no_password_window() -> String {
     String::from("No password window is installed: install sip-profiles-editor or pinentry.")
