@@ -97,6 +97,15 @@ fn escape_and_sigterm_answer_nothing() {
 }
 
 #[test]
+fn a_window_whose_applet_was_killed_goes() {
+    let desktop = Desktop::start();
+    let mut asked = desktop.editor(&["password"], QUESTION);
+    desktop.enter("Password for Work");
+    asked.abandon();
+    assert_eq!(asked.end().status.code(), Some(1));
+}
+
+#[test]
 fn the_keyboard_is_taken_only_after_a_click() {
     let desktop = Desktop::start();
     let _unasked = desktop.editor(&["password"], "display-name=Unasked\n\n");

@@ -8,6 +8,8 @@ use std::{io, thread};
 
 use adw::prelude::*;
 use gtk::glib;
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::question::{Question, answer};
@@ -23,7 +25,7 @@ const LINES: i32 = 4;
 
 /// Asks, and answers on standard output.
 pub fn run() -> ExitCode {
-    if let Err(error) = end_on_sigterm() {
+    if let Err(error) = end_on_sigterm().and_then(|()| end_without_reader()) {
         return failed(&error);
     }
     let click = super::click();
@@ -60,6 +62,18 @@ fn end_on_sigterm() -> io::Result<()> {
     drop(entered);
     thread::Builder::new().name(String::from("signals")).spawn(move || {
         runtime.block_on(terminate.recv());
+        std::process::exit(CANCELLED.into());
+    })?;
+    Ok(())
+}
+
+/// An applet that was killed reads no answer: its successor asks anew, with a window of its own.
+fn end_without_reader() -> io::Result<()> {
+    thread::Builder::new().name(String::from("reader")).spawn(|| {
+        let output = io::stdout();
+        // Nothing is waited for but the end of the other side, which is always told.
+        while rustix::event::poll(&mut [PollFd::new(&output, PollFlags::empty())], None) == Err(Errno::INTR) {
+        }
         std::process::exit(CANCELLED.into());
     })?;
     Ok(())

@@ -209,6 +209,11 @@ impl Running {
         Running { child: Some(child) }
     }
 
+    /// Nobody reads its answer any more.
+    pub fn abandon(&mut self) {
+        drop(self.child.as_mut().and_then(|child| child.stdout.take()));
+    }
+
     /// Ends it as the applet does.
     pub fn terminate(&self) {
         kill_process(self.pid(), Signal::TERM).expect("it runs");
