@@ -44,7 +44,9 @@ pub async fn edit(session: bool, profile: Option<String>, token: Option<String>)
 }
 
 /// Asks for a password. `close` closes the window.
-pub async fn ask(details: Details, token: Option<String>, mut close: oneshot::Receiver<()>) -> Outcome {
+pub async fn ask(mut details: Details, token: Option<String>, mut close: oneshot::Receiver<()>) -> Outcome {
+    // A token says it better: also when that was.
+    details.clicked &= token.is_none();
     let editor = find(EDITOR);
     let Some(program) = editor.clone().or_else(|| find(PINENTRY)) else {
         return Outcome::Unavailable(text::no_password_window());
@@ -115,6 +117,9 @@ async fn ask_editor(
     }
     if details.kept {
         question.push_str("kept=true\n");
+    }
+    if details.clicked {
+        question.push_str("clicked=true\n");
     }
     question.push('\n');
     // A window that does not read its question to the end may still answer.

@@ -150,7 +150,8 @@ async fn cancel_closes_the_window() {
     let _applet = desktop.applet();
     let asked = ask(&service, 1).await;
     panel.click("Enter password for Work…").await;
-    until("the window is asked", async || desktop.read("asked").contains("refused=true")).await;
+    until("the window is asked", async || desktop.read("asked").ends_with("refused=true\nclicked=true\n"))
+        .await;
     cancel(&service, 1).await;
     let error = asked.await.expect("no panic").expect_err("no password");
     assert!(!error.contains("Cancelled"), "the person did not say no: {error}");
@@ -213,6 +214,7 @@ async fn the_window_opens_by_itself_where_a_notice_has_no_buttons() {
     let _notices = Notices::start_with(&desktop, &["body"]).await;
     let _applet = desktop.applet();
     is(&ask(&service, 1).await.await.expect("no panic"), "tiger", false);
+    assert!(!desktop.read("asked").contains("clicked"), "it must not take the keyboard");
 }
 
 #[tokio::test]

@@ -114,6 +114,9 @@ fn the_keyboard_is_taken_only_after_a_click() {
     clicked.env("XDG_ACTIVATION_TOKEN", "applet-1_TIME4321");
     let _clicked = Running::start(clicked, "display-name=Clicked\n\n");
     assert_eq!(desktop.user_time("Password for Clicked").as_deref(), Some("4321"));
+    // A panel of X11 gives no token for a click in its menu.
+    let _chosen = desktop.editor(&["password"], "display-name=Chosen\nclicked=true\n\n");
+    assert_ne!(desktop.user_time("Password for Chosen").as_deref(), Some("0"));
 }
 
 async fn profile(connection: &Connection, id: u32) -> ProfileProxy<'static> {

@@ -46,6 +46,7 @@ pub fn run() -> ExitCode {
     });
     match click {
         Some(token) => window.set_startup_id(&token),
+        None if question.clicked => {}
         None => stay_behind(&window),
     }
     window.present();
@@ -79,8 +80,8 @@ fn end_without_reader() -> io::Result<()> {
     Ok(())
 }
 
-/// Without a token nobody has clicked for this window: it must not take the keyboard from what somebody is typing
-/// into. Wayland's compositors do that themselves; X11's window managers read it from the window.
+/// Nobody has clicked for this window: it must not take the keyboard from what somebody is typing into. Wayland's
+/// compositors do that themselves; X11's window managers read it from the window.
 fn stay_behind(window: &adw::Window) {
     window.connect_realize(|window| {
         if let Some(surface) = window.surface().and_downcast::<gdk4_x11::X11Surface>() {
