@@ -2,6 +2,7 @@
 //! what its states mean in words.
 
 pub mod advice;
+pub mod labels;
 pub mod names;
 pub mod proxy;
 pub mod secret;

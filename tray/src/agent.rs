@@ -59,7 +59,7 @@ impl Agent {
             server: string(&details, "server"),
             transport: string(&details, "transport"),
             refused: flag(&details, "refused"),
-            kept: false,
+            ..Details::default()
         };
         let _ = self.to.send(Message::Waiter(waiter, answer));
         let _ = self.to.send(Message::Event(Event::Asked { waiter, profile: id, details }));

@@ -14,7 +14,7 @@ use zbus::Connection;
 use crate::bus::{self, Service};
 use crate::model::{Answer, Effect, Event, Failure, Model, News, View};
 use crate::notify::{self, Order};
-use crate::tray::{self, Item};
+use crate::tray::{self, Item, Shown};
 use crate::wishes::Wishes;
 use crate::{children, text};
 
@@ -49,7 +49,7 @@ pub struct App {
     waiters: HashMap<u64, oneshot::Sender<Answer>>,
     window: Option<oneshot::Sender<()>>,
     asking: Option<JoinHandle<()>>,
-    tray: Option<ksni::Handle<Item>>,
+    tray: Option<Shown>,
     shown: View,
     show_at: Instant,
     ends: bool,
@@ -94,7 +94,7 @@ impl App {
                     None => break,
                 },
                 () = until(tick) => self.happen(Event::Tick),
-                () = until(show) => self.show().await,
+                () = until(show) => self.show(),
                 _ = terminate.recv() => self.quit(),
                 _ = interrupt.recv() => self.quit(),
             }
@@ -105,7 +105,7 @@ impl App {
         }
         // The panel is told, so that no row can be clicked any more.
         if let Some(tray) = self.tray.take() {
-            tray.shutdown().await;
+            let _ = tokio::time::timeout(SHOW, tray.close()).await;
         }
         Ok(())
     }
@@ -128,7 +128,7 @@ impl App {
                 self.happen(Event::Down { ever: true });
             }
             Message::Tray(handle) => {
-                self.tray = Some(handle);
+                self.tray = Some(Shown::new(handle));
                 self.shown = View::default();
             }
             Message::End => self.quit(),
@@ -146,10 +146,10 @@ impl App {
         }
     }
 
-    async fn show(&mut self) {
+    fn show(&mut self) {
         let view = self.model.view();
-        if let Some(handle) = &self.tray {
-            tray::show(handle, view.clone()).await;
+        if let Some(tray) = &self.tray {
+            tray.show(view.clone());
         }
         self.shown = view;
         self.show_at = Instant::now() + SHOW;
@@ -162,6 +162,7 @@ impl App {
             Effect::Save(wishes) => {
                 if let Err(error) = self.wishes.save(wishes) {
                     eprintln!("sip-profiles-tray: the wishes are not saved: {error}");
+                    self.happen(Event::Failed(None, text::not_remembered(&error.to_string())));
                 }
             }
             Effect::Editor(profile, token) => self.edit(profile, token),

@@ -16,6 +16,12 @@ use crate::text;
 
 const EDITOR: &str = "sip-profiles-editor";
 const PINENTRY: &str = "pinentry";
+/// The editor's exit code for "the person said no". Any other one, and a signal, is the window's failure: that is no
+/// answer, and the service must not take it for one.
+const SAID_NO: i32 = 1;
+/// pinentry's, in the lower bits of its errors, as the source in the upper ones does not matter: "cancelled", and
+/// "fully cancelled".
+const PINENTRY_SAID_NO: [u32; 2] = [99, 114];
 /// More than a password (1 KiB) can need, escaped. A buffer of that size never moves, and so leaves no copy behind.
 const ANSWER: usize = 16 * 1024;
 
@@ -38,7 +44,9 @@ pub async fn edit(session: bool, profile: Option<String>, token: Option<String>)
 }
 
 /// Asks for a password. `close` closes the window.
-pub async fn ask(details: Details, token: Option<String>, mut close: oneshot::Receiver<()>) -> Outcome {
+pub async fn ask(mut details: Details, token: Option<String>, mut close: oneshot::Receiver<()>) -> Outcome {
+    // A token says it better: also when that was.
+    details.clicked &= token.is_none();
     let editor = find(EDITOR);
     let Some(program) = editor.clone().or_else(|| find(PINENTRY)) else {
         return Outcome::Unavailable(text::no_password_window());
@@ -49,7 +57,7 @@ pub async fn ask(details: Details, token: Option<String>, mut close: oneshot::Re
     }
     pass_on(&mut command, token);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let failed = |error: io::Error| Outcome::Unavailable(error.to_string());
+    let failed = |error: io::Error| Outcome::Unavailable(text::window_failed(&error.to_string()));
     let mut child = match command.spawn() {
         Ok(child) => child,
         Err(error) => return failed(error),
@@ -110,16 +118,22 @@ async fn ask_editor(
     if details.kept {
         question.push_str("kept=true\n");
     }
+    if details.clicked {
+        question.push_str("clicked=true\n");
+    }
     question.push('\n');
     // A window that does not read its question to the end may still answer.
     let _ = to.write_all(question.as_bytes()).await;
     drop(to);
     let mut answer = Zeroizing::new(Vec::with_capacity(ANSWER));
     from.take(ANSWER as u64).read_to_end(&mut answer).await?;
-    if !child.wait().await?.success() {
-        return Ok(Outcome::Cancelled);
-    }
-    Ok(editor_answer(&answer).unwrap_or(Outcome::Cancelled))
+    let status = child.wait().await?;
+    let given = editor_answer(&answer).filter(|_| status.success());
+    Ok(match given {
+        Some(given) => given,
+        None if status.code() == Some(SAID_NO) => Outcome::Cancelled,
+        None => Outcome::Unavailable(text::window_failed(&status.to_string())),
+    })
 }
 
 /// `store=true` or `store=false`, and `password=` with the password.
@@ -139,8 +153,8 @@ fn editor_answer(answer: &[u8]) -> Option<Outcome> {
 /// The Assuan protocol: a line each way, `OK` or `ERR` at the end of each answer.
 async fn ask_pinentry(details: &Details, mut to: ChildStdin, from: ChildStdout) -> io::Result<Outcome> {
     let mut from = BufReader::new(from);
-    if assuan(&mut from).await?.is_err() {
-        return Ok(Outcome::Unavailable(text::no_password_window()));
+    if let Err(code) = assuan(&mut from).await? {
+        return Ok(Outcome::Unavailable(text::pinentry_failed(code)));
     }
     let name = if details.display_name.is_empty() { &details.aor } else { &details.display_name };
     let mut lines = vec![
@@ -159,9 +173,8 @@ async fn ask_pinentry(details: &Details, mut to: ChildStdin, from: ChildStdout) 
     to.write_all(b"GETPIN\n").await?;
     let outcome = match assuan(&mut from).await? {
         Ok(password) => Outcome::Password(Secret(password), false),
-        // The source in the upper bits does not matter: 99 is "cancelled", 114 "fully cancelled".
-        Err(code) if matches!(code & 0xffff, 99 | 114) => Outcome::Cancelled,
-        Err(code) => Outcome::Unavailable(format!("{} (pinentry: {code})", text::no_password_window())),
+        Err(code) if PINENTRY_SAID_NO.contains(&(code & 0xffff)) => Outcome::Cancelled,
+        Err(code) => Outcome::Unavailable(text::pinentry_failed(code)),
     };
     let _ = to.write_all(b"BYE\n").await;
     Ok(outcome)
@@ -173,7 +186,7 @@ async fn assuan(from: &mut BufReader<ChildStdout>) -> io::Result<Result<Zeroizin
     loop {
         let mut line = Zeroizing::new(Vec::with_capacity(ANSWER));
         if (&mut *from).take(ANSWER as u64).read_until(b'\n', &mut line).await? == 0 {
-            return Ok(Err(99));
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let line = line.trim_ascii_end();
         if line == b"OK" || line.starts_with(b"OK ") {

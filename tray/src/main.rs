@@ -8,6 +8,7 @@ mod children;
 mod icons;
 mod model;
 mod notify;
+mod plain;
 mod text;
 mod tray;
 mod wishes;
@@ -16,11 +17,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use zbus::Connection;
+use zbus::connection::Builder;
 use zbus::fdo::RequestNameFlags;
 
 /// Held by the one applet of a session.
 const NAME: &str = "org.sipprofiles.Tray";
+
+/// A notification server that hangs does not keep back what comes later for longer.
+const CALL: Duration = Duration::from_secs(25);
 
 /// Shows SIP accounts in the panel, keeps them registered, and asks for their passwords.
 #[derive(Parser)]
@@ -35,7 +39,7 @@ struct Arguments {
 }
 
 async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
-    let desktop = Connection::session().await?;
+    let desktop = Builder::session().method_timeout(CALL).build().await?;
     match desktop.request_name_with_flags(NAME, RequestNameFlags::DO_NOT_QUEUE).await {
         Ok(_) => {}
         Err(zbus::Error::NameTaken) => {

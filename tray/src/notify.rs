@@ -10,7 +10,7 @@ use zbus::{Connection, Variant, proxy};
 use crate::app::Message;
 use crate::icons;
 use crate::model::{Button, Event, Icon, Note, Subject};
-use crate::text;
+use crate::{plain, text};
 
 #[proxy(
     interface = "org.freedesktop.Notifications",
@@ -19,19 +19,6 @@ use crate::text;
 )]
 trait Notifications {
     fn get_capabilities(&self) -> zbus::Result<Vec<String>>;
-
-    #[allow(clippy::too_many_arguments)]
-    fn notify(
-        &self,
-        application: &str,
-        replaces: u32,
-        icon: &str,
-        summary: &str,
-        body: &str,
-        actions: &[&str],
-        hints: HashMap<&str, Variant<'_>>,
-        expires: i32,
-    ) -> zbus::Result<u32>;
 
     fn close_notification(&self, id: u32) -> zbus::Result<()>;
 
@@ -57,6 +44,8 @@ pub enum Order {
     Token(u32, String),
     /// It is gone from the screen.
     Closed(u32),
+    /// Another server, or none.
+    Server(Option<String>),
 }
 
 /// Starts the task.
@@ -73,8 +62,16 @@ pub fn start(connection: Connection, to: UnboundedSender<Message>) -> UnboundedS
 
 struct Shown {
     proxy: NotificationsProxy<'static>,
-    ids: HashMap<Subject, u32>,
+    places: HashMap<Subject, Place>,
     tokens: HashMap<u32, String>,
+    /// What no server has taken: at login it may be late.
+    untold: HashMap<Subject, Note>,
+}
+
+/// Where a note is shown. The next server counts its numbers anew: they are other programs' then.
+struct Place {
+    server: Option<String>,
+    id: u32,
 }
 
 async fn serve(
@@ -85,21 +82,16 @@ async fn serve(
 ) -> zbus::Result<()> {
     let proxy = NotificationsProxy::builder(connection).cache_properties(CacheProperties::No).build().await?;
     forward(&proxy, &own).await?;
-    let mut shown = Shown { proxy, ids: HashMap::new(), tokens: HashMap::new() };
+    let (places, tokens, untold) = Default::default();
+    let mut shown = Shown { proxy, places, tokens, untold };
     while let Some(order) = queue.recv().await {
         match order {
-            Order::Tell(note) => {
-                let subject = note.subject;
-                let buttons = shown.tell(note).await.unwrap_or_else(|error| {
-                    eprintln!("sip-profiles-tray: notification: {error}");
-                    false
-                });
-                let _ = to.send(Message::Event(Event::Told(subject, buttons)));
-            }
+            Order::Tell(note) => shown.tell(note, &to).await,
             Order::Untell(subject) => {
-                if let Some(id) = shown.ids.remove(&subject) {
+                shown.untold.remove(&subject);
+                if let Some(place) = shown.places.remove(&subject) {
                     // It may be gone already, which is an error of some servers.
-                    let _ = shown.proxy.close_notification(id).await;
+                    let _ = shown.proxy.close_notification(place.id).await;
                 }
             }
             Order::Token(id, token) => {
@@ -116,7 +108,16 @@ async fn serve(
             Order::Closed(id) => {
                 shown.tokens.remove(&id);
                 if let Some(subject) = shown.subject(id) {
-                    shown.ids.remove(&subject);
+                    shown.places.remove(&subject);
+                }
+            }
+            Order::Server(server) => {
+                shown.places.retain(|_, place| place.server == server);
+                shown.tokens.clear();
+                if server.is_some() {
+                    for (_, note) in std::mem::take(&mut shown.untold) {
+                        shown.tell(note, &to).await;
+                    }
                 }
             }
         }
@@ -129,6 +130,7 @@ async fn forward(proxy: &NotificationsProxy<'static>, own: &UnboundedSender<Orde
     let mut pressed = proxy.receive_action_invoked().await?;
     let mut tokens = proxy.receive_activation_token().await?;
     let mut closed = proxy.receive_notification_closed().await?;
+    let mut servers = proxy.inner().receive_owner_changed().await?;
     let to = own.clone();
     tokio::spawn(async move {
         while let Some(signal) = pressed.next().await {
@@ -153,16 +155,36 @@ async fn forward(proxy: &NotificationsProxy<'static>, own: &UnboundedSender<Orde
             }
         }
     });
+    let to = own.clone();
+    tokio::spawn(async move {
+        while let Some(server) = servers.next().await {
+            let _ = to.send(Order::Server(server.map(|name| name.to_string())));
+        }
+    });
     Ok(())
 }
 
 impl Shown {
+    async fn tell(&mut self, note: Note, to: &UnboundedSender<Message>) {
+        let subject = note.subject;
+        // The end of something that nobody was told of is no news.
+        if self.untold.remove(&subject).is_some() && note.quiet {
+            return;
+        }
+        let buttons = self.show(&note).await.unwrap_or_else(|error| {
+            eprintln!("sip-profiles-tray: notification: {error}");
+            self.untold.insert(subject, note);
+            false
+        });
+        let _ = to.send(Message::Event(Event::Told(subject, buttons)));
+    }
+
     /// Shows it in the place of the last one about the same; with buttons?
-    async fn tell(&mut self, note: Note) -> zbus::Result<bool> {
+    async fn show(&mut self, note: &Note) -> zbus::Result<bool> {
         // Asked each time, as another server may run by now.
         let able = self.proxy.get_capabilities().await?;
         let has = |name: &str| able.iter().any(|one| one == name);
-        let body = if has("body-markup") { text::markup(&note.body) } else { note.body };
+        let body = if has("body-markup") { plain::markup(&note.body) } else { note.body.clone() };
         let buttons = has("actions");
         let mut actions = Vec::new();
         for (button, label) in note.buttons.iter().filter(|_| buttons) {
@@ -180,16 +202,16 @@ impl Shown {
             Subject::Trouble(_) | Subject::Failure(_) => icons::name(Icon::Error),
             _ => String::from("org.sipprofiles.Tray"),
         };
-        let replaces = self.ids.get(&note.subject).copied().unwrap_or(0);
-        let application = text::applet();
-        let call =
-            self.proxy.notify(&application, replaces, &icon, &note.title, &body, &actions, hints, expires);
-        self.ids.insert(note.subject, call.await?);
+        let replaces = self.places.get(&note.subject).map_or(0, |place| place.id);
+        let notice = (text::applet(), replaces, icon, &note.title, body, actions, hints, expires);
+        let reply = self.proxy.inner().call_method("Notify", &notice).await?;
+        let server = reply.header().sender().map(|name| name.to_string());
+        self.places.insert(note.subject, Place { server, id: reply.body().deserialize()? });
         Ok(buttons)
     }
 
     fn subject(&self, id: u32) -> Option<Subject> {
-        self.ids.iter().find(|&(_, &one)| one == id).map(|(&subject, _)| subject)
+        self.places.iter().find(|(_, place)| place.id == id).map(|(&subject, _)| subject)
     }
 }
 

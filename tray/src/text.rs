@@ -3,9 +3,11 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sip_profiles::advice::{Situation, advice};
+use sip_profiles::labels::in_labels;
 use sip_profiles::names::ERROR_PREFIX;
 
 use crate::model::Profile;
+use crate::plain::{host, isolated};
 
 /// Name of the applet.
 pub fn applet() -> String {
@@ -45,17 +47,22 @@ pub fn several_failed(count: usize) -> String {
     format!("{count} failed")
 }
 
+/// One profile that is still registered, in the summary.
+pub fn not_refreshed(name: &str) -> String {
+    format!("last refresh of {} failed", isolated(name))
+}
+
+/// Several, in the summary.
+pub fn several_not_refreshed(count: usize) -> String {
+    format!("last refresh of {count} failed")
+}
+
 /// A profile's row: name and state.
 pub fn row(name: &str, words: &str) -> String {
     match words {
         "" => isolated(name),
         words => format!("{} – {words}", isolated(name)),
     }
-}
-
-/// A name that another profile has as well, told apart by its address.
-pub fn name_and_address(name: &str, aor: &str) -> String {
-    format!("{name} ({})", aor.strip_prefix("sip:").unwrap_or(aor))
 }
 
 /// The lines that a tooltip leaves out.
@@ -66,14 +73,14 @@ pub fn and_more(count: usize) -> String {
 /// The state in a few words. `held`: by this applet. Unknown words are shown as they are.
 pub fn state(profile: &Profile, held: bool) -> String {
     let words = match (profile.state.as_str(), profile.reason.as_str()) {
-        ("registered", reason) => {
+        ("registered", _) => {
             let whom = match (profile.users, held) {
                 (0, _) if profile.auto_register => "registered by itself".into(),
                 (0, _) | (1, true) => "registered".into(),
                 (1, false) => "registered for 1 program".into(),
                 (users, _) => format!("registered for {users} programs"),
             };
-            return if reason == "degraded" { format!("{whom}, last refresh failed") } else { whom };
+            return if profile.is_degraded() { format!("{whom}, last refresh failed") } else { whom };
         }
         ("registering", _) => "connecting…",
         ("unregistering", _) => "signing off…",
@@ -180,8 +187,10 @@ pub fn trouble_title(profile: &Profile) -> String {
     row(profile.title(), &state(profile, false))
 }
 
-/// What is wrong, in one or two sentences that name no shell command: the buttons are there for that.
+/// What is wrong, in one or two sentences that name neither a shell command nor a setting's key: the buttons, and the
+/// account's window, are there for that.
 pub fn trouble(profile: &Profile) -> String {
+    let message = in_labels(&profile.message);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let now = i64::try_from(now).unwrap_or(i64::MAX);
     let sentence = match (profile.state.as_str(), profile.reason.as_str()) {
@@ -189,15 +198,15 @@ pub fn trouble(profile: &Profile) -> String {
             state: profile.state.clone(),
             reason: profile.reason.clone(),
             error: format!("{ERROR_PREFIX}{}", profile.error),
-            message: profile.message.clone(),
+            message,
             retry_in: (profile.retry_at > 0).then(|| profile.retry_at.saturating_sub(now)),
             users: profile.users,
             auto_register: profile.auto_register,
             id: profile.id,
         }),
         ("waiting", "secret") => String::from("It waits for the password."),
-        _ if profile.message.is_empty() => state(profile, false),
-        _ => profile.message.clone(),
+        _ if message.is_empty() => state(profile, false),
+        _ => message,
     };
     match profile.error.as_str() {
         "Registration.Unauthorized" => {
@@ -210,9 +219,9 @@ pub fn trouble(profile: &Profile) -> String {
     }
 }
 
-/// The service's sentence without its own advice, which names settings.
+/// The service's sentence without its own advice.
 fn problem(sentence: &str) -> String {
-    match sentence.split_once("; ") {
+    match sentence.rsplit_once("; ") {
         Some((problem, _)) => format!("{problem}."),
         None => sentence.to_owned(),
     }
@@ -277,9 +286,27 @@ pub fn no_editor() -> String {
     )
 }
 
+/// The file of the wishes cannot be written.
+pub fn not_remembered(why: &str) -> String {
+    format!("Which accounts are switched on is not remembered for the next login: {why}.")
+}
+
 /// There is no program that asks for a password.
 pub fn no_password_window() -> String {
     String::from("No password window is installed: install sip-profiles-editor or pinentry.")
+}
+
+/// The password window broke.
+pub fn window_failed(why: &str) -> String {
+    format!("The password window closed without an answer ({why}). The applet's menu opens it again.")
+}
+
+/// pinentry has no window to show, as one that is made for terminals.
+pub fn pinentry_failed(code: u32) -> String {
+    format!(
+        "pinentry cannot ask for the password (error {code}). Install sip-profiles-editor, or a pinentry for your \
+         desktop."
+    )
 }
 
 /// Title of pinentry's window.
@@ -306,32 +333,6 @@ pub fn pinentry_refused() -> String {
 /// The second start of the applet.
 pub fn already_running() -> String {
     String::from("sip-profiles-tray: it is running already in this session.")
-}
-
-/// A name from outside in a sentence of ours: what it contains cannot turn the rest around. The mark before it says
-/// which way the sentence runs: Pango takes the first letter's, isolated or not.
-pub fn isolated(name: &str) -> String {
-    let plain: String = name.chars().filter(|&one| !is_direction(one) && !one.is_control()).collect();
-    if plain.chars().any(is_right_to_left) { format!("\u{200e}\u{2068}{plain}\u{2069}") } else { plain }
-}
-
-/// A server without the transport that the service puts in front.
-fn host(server: &str) -> &str {
-    ["udp:", "tcp:", "tls:"].iter().find_map(|transport| server.strip_prefix(transport)).unwrap_or(server)
-}
-
-/// Plain text where markup is understood.
-pub fn markup(plain: &str) -> String {
-    plain.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-/// Marks that change the direction of all that follows.
-fn is_direction(one: char) -> bool {
-    matches!(one, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-fn is_right_to_left(one: char) -> bool {
-    matches!(one, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{feff}' | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}')
 }
 
 #[cfg(test)]
@@ -366,13 +367,6 @@ mod tests {
             pinentry_description("Work", "sip:a@b", "udp:h:5060"),
             "Password of Work (sip:a@b) at h:5060"
         );
-    }
-
-    #[test]
-    fn a_name_cannot_turn_the_sentence_around() {
-        assert_eq!(isolated("Home"), "Home");
-        assert_eq!(isolated("ab\u{202e}cd\n"), "abcd");
-        assert_eq!(isolated("בית"), "\u{200e}\u{2068}בית\u{2069}");
     }
 
     #[test]

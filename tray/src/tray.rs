@@ -6,14 +6,15 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use ksni::menu::{CheckmarkItem, RadioGroup, RadioItem, StandardItem, SubMenu};
 use ksni::{Category, Handle, MenuItem, OfflineReason, Status, ToolTip, TrayMethods};
-use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
 use zbus::Connection;
 use zbus::fdo::DBusProxy;
 
 use crate::app::Message;
 use crate::model::{Click, Event, Icon, View};
-use crate::{icons, text};
+use crate::{icons, plain, text};
 
 /// Who keeps a panel's items.
 const WATCHER: &str = "org.kde.StatusNotifierWatcher";
@@ -75,9 +76,36 @@ async fn in_vain(bus: &DBusProxy<'_>, refused: &Notify) -> zbus::Result<()> {
     }
 }
 
-/// Shows a view.
-pub async fn show(handle: &Handle<Item>, view: View) {
-    handle.update(|item| item.view = view).await;
+/// An item that is kept up to date by a task of its own: a panel that hangs holds it up, and nothing else.
+pub struct Shown {
+    views: watch::Sender<View>,
+    task: JoinHandle<()>,
+}
+
+impl Shown {
+    /// Starts the task.
+    pub fn new(handle: Handle<Item>) -> Self {
+        let (views, mut wanted) = watch::channel(View::default());
+        let task = tokio::spawn(async move {
+            while wanted.changed().await.is_ok() {
+                let view = wanted.borrow_and_update().clone();
+                handle.update(|item| item.view = view).await;
+            }
+            handle.shutdown().await;
+        });
+        Self { views, task }
+    }
+
+    /// Shows a view.
+    pub fn show(&self, view: View) {
+        self.views.send_replace(view);
+    }
+
+    /// Takes the item away.
+    pub async fn close(self) {
+        drop(self.views);
+        let _ = self.task.await;
+    }
 }
 
 impl Item {
@@ -196,7 +224,7 @@ impl ksni::Tray for Item {
     }
 
     fn tool_tip(&self) -> ToolTip {
-        let lines: Vec<String> = self.view.lines.iter().map(|line| text::markup(line)).collect();
+        let lines: Vec<String> = self.view.lines.iter().map(|line| plain::markup(line)).collect();
         ToolTip {
             icon_name: icons::name(self.view.icon),
             icon_pixmap: Vec::new(),
@@ -245,5 +273,5 @@ fn escaped(label: &str) -> String {
 }
 
 fn name(name: &str) -> String {
-    escaped(&text::isolated(name))
+    escaped(&plain::isolated(name))
 }

@@ -50,8 +50,14 @@ impl Wishes {
         }
     }
 
-    /// Written beside and renamed: a crash leaves the old file or the new one.
+    /// Written beside and renamed: a crash leaves the old file or the new one. An error names the file.
     pub fn save(&self, wanted: BTreeSet<u32>) -> io::Result<()> {
+        let named =
+            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.path.display()));
+        self.replace(wanted).map_err(named)
+    }
+
+    fn replace(&self, wanted: BTreeSet<u32>) -> io::Result<()> {
         let folder = self.path.parent().ok_or(io::ErrorKind::InvalidInput)?;
         // As the service makes it with `--session`, whose folder it is as well.
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;

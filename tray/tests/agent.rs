@@ -124,6 +124,24 @@ async fn no_is_the_persons_own() {
     assert!(error.starts_with("org.sipprofiles.Error.Cancelled "), "{error}");
 }
 
+/// A crash, no display, nonsense: nobody has said no, which would be final.
+#[tokio::test]
+async fn a_window_that_breaks_is_not_the_persons_no() {
+    for broken in ["exit 2", "kill -SEGV $$", "echo nonsense", "exit 0"] {
+        let desktop = Desktop::start();
+        desktop.program("sip-profiles-editor", broken);
+        let service = Service::start(&desktop, &["Work"]).await;
+        let (panel, notices) = (Panel::start(&desktop).await, Notices::start(&desktop).await);
+        let _applet = desktop.applet();
+        let asked = ask(&service, 1).await;
+        panel.click("Enter password for Work…").await;
+        let error = asked.await.expect("no panic").expect_err("no password");
+        assert!(error.starts_with("org.freedesktop.DBus.Error.Failed "), "{broken}: {error}");
+        let notice = notices.one("Work: that did not work").await;
+        assert!(notice.body.starts_with("The password window closed without an answer"), "{}", notice.body);
+    }
+}
+
 #[tokio::test]
 async fn cancel_closes_the_window() {
     let desktop = Desktop::start();
@@ -133,7 +151,8 @@ async fn cancel_closes_the_window() {
     let _applet = desktop.applet();
     let asked = ask(&service, 1).await;
     panel.click("Enter password for Work…").await;
-    until("the window is asked", async || desktop.read("asked").contains("refused=true")).await;
+    until("the window is asked", async || desktop.read("asked").ends_with("refused=true\nclicked=true\n"))
+        .await;
     cancel(&service, 1).await;
     let error = asked.await.expect("no panic").expect_err("no password");
     assert!(!error.contains("Cancelled"), "the person did not say no: {error}");
@@ -196,6 +215,7 @@ async fn the_window_opens_by_itself_where_a_notice_has_no_buttons() {
     let _notices = Notices::start_with(&desktop, &["body"]).await;
     let _applet = desktop.applet();
     is(&ask(&service, 1).await.await.expect("no panic"), "tiger", false);
+    assert!(!desktop.read("asked").contains("clicked"), "it must not take the keyboard");
 }
 
 #[tokio::test]
@@ -240,6 +260,27 @@ async fn pinentry_asks_where_the_editor_is_not_installed() {
     panel.click("Enter password for Work…").await;
     let error = asked.await.expect("no panic").expect_err("no password");
     assert!(error.starts_with("org.sipprofiles.Error.Cancelled "), "{error}");
+}
+
+#[tokio::test]
+async fn a_pinentry_that_breaks_or_finds_no_terminal_is_not_the_persons_no() {
+    let no_terminal = "echo OK; while read -r line; do case $line in GETPIN) echo 'ERR 83918950 Inappropriate ioctl';; \
+                       *) echo OK;; esac; done";
+    for (broken, says) in
+        [("exit 1", "without an answer"), ("echo OK", "without an answer"), (no_terminal, "83918950")]
+    {
+        let desktop = Desktop::start();
+        desktop.program("pinentry", broken);
+        let service = Service::start(&desktop, &["Work"]).await;
+        let (panel, notices) = (Panel::start(&desktop).await, Notices::start(&desktop).await);
+        let _applet = desktop.applet();
+        let asked = ask(&service, 1).await;
+        panel.click("Enter password for Work…").await;
+        let error = asked.await.expect("no panic").expect_err("no password");
+        assert!(error.starts_with("org.freedesktop.DBus.Error.Failed "), "{broken}: {error}");
+        let notice = notices.one("Work: that did not work").await;
+        assert!(notice.body.contains(says), "{}", notice.body);
+    }
 }
 
 #[tokio::test]

@@ -32,6 +32,53 @@ async fn a_refused_password_is_told_at_once_and_its_end_quietly() {
     assert_eq!(notices.all().len(), 2);
 }
 
+/// The next server counts from the start: those numbers are other programs'.
+#[tokio::test]
+async fn a_server_that_is_started_anew_is_not_given_the_numbers_of_the_last() {
+    let desktop = Desktop::start();
+    let service = Service::start(&desktop, &["Work", "Home"]).await;
+    let (panel, first) = (Panel::start(&desktop).await, Notices::start(&desktop).await);
+    let _applet = desktop.applet();
+    panel.row("Work – off").await;
+    for id in [1, 2] {
+        service.state(id, "registering", "").await;
+        service.fail(id, "Registration.Forbidden", "It is forbidden.").await;
+    }
+    let old = first.one("Home – refused by the server").await;
+    first.kill().await;
+    let second = Notices::start(&desktop).await;
+    service.state(1, "registered", "").await;
+    assert_eq!(second.one("Work is registered again").await.replaces, 0);
+    service.forget_calls();
+    // Another program's notification has that number by now.
+    second.press(old.id, "retry", "").await;
+    service.state(2, "unregistered", "").await;
+    panel.row("Home – off").await;
+    assert_eq!(service.calls(), Vec::<String>::new());
+    assert_eq!(second.closings(), []);
+}
+
+#[tokio::test]
+async fn a_server_that_is_late_is_told_what_is_still_true() {
+    let desktop = Desktop::start();
+    let service = Service::start(&desktop, &["Work", "Home"]).await;
+    let panel = Panel::start(&desktop).await;
+    let _applet = desktop.applet();
+    panel.row("Work – off").await;
+    for id in [1, 2] {
+        service.state(id, "registering", "").await;
+        service.fail(id, "Registration.Forbidden", "It is forbidden.").await;
+    }
+    panel.row("Home – refused by the server").await;
+    service.state(2, "registered", "").await;
+    panel.row("Home – registered").await;
+    let notices = Notices::start(&desktop).await;
+    notices.one("Work – refused by the server").await;
+    service.state(1, "registered", "").await;
+    notices.one("Work is registered again").await;
+    assert_eq!(notices.all().len(), 2, "nobody knew of Home's trouble");
+}
+
 #[tokio::test]
 async fn a_wait_is_told_when_it_is_long() {
     let desktop = Desktop::start();
@@ -44,6 +91,12 @@ async fn a_wait_is_told_when_it_is_long() {
     assert!(notice.body.contains("no route to the server"), "{}", notice.body);
     assert_eq!(notice.actions, ["retry", "edit"]);
     assert_eq!(notices.all().len(), 1);
+
+    // Settings are called as in the account's window.
+    let message = "h: the server does not answer; check registrar, outbound-proxy and transport.";
+    service.trouble(2, ("waiting", "backoff"), "Registration.Timeout", message).await;
+    let notice = notices.one("Home – no answer").await;
+    assert!(notice.body.contains("check “Registrar”, “Outbound proxy” and “Transport”."), "{}", notice.body);
 }
 
 #[tokio::test]

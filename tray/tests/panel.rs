@@ -3,6 +3,7 @@
 mod rig;
 
 use std::fs;
+use std::time::Duration;
 
 use rig::notices::Notices;
 use rig::panel::Panel;
@@ -248,6 +249,26 @@ async fn a_panel_that_is_there_a_moment_too_late_is_asked_again() {
     assert_eq!(second.registrations(), 1);
 }
 
+/// It holds up the icon, and nothing else.
+#[tokio::test]
+async fn a_panel_that_hangs() {
+    let desktop = Desktop::start();
+    let service = Service::start(&desktop, &["Home"]).await;
+    let notices = Notices::start(&desktop).await;
+    let first = Panel::start(&desktop).await;
+    let mut applet = desktop.applet();
+    first.row("Home – off").await;
+    first.kill().await;
+    let second = Panel::hanging(&desktop).await;
+    second.item().await;
+    service.state(1, "registering", "").await;
+    // The icon would be changed by now.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    service.fail(1, "Registration.Forbidden", "It is forbidden.").await;
+    notices.one("Home – refused by the server").await;
+    applet.end().await;
+}
+
 #[tokio::test]
 async fn without_a_tray_there_is_one_hint_and_the_rest_works() {
     let desktop = Desktop::start();
@@ -292,11 +313,11 @@ async fn idle_means_asleep() {
     // What the last news caused may still be going on.
     let mut before = 0;
     until("it settles", async || {
-        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
         std::mem::replace(&mut before, wakes()) == before
     })
     .await;
-    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(wakes(), before);
 }
 

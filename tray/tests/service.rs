@@ -2,6 +2,7 @@
 
 mod rig;
 
+use rig::notices::Notices;
 use rig::panel::Panel;
 use rig::service::Service;
 use rig::{Desktop, until};
@@ -52,6 +53,21 @@ async fn wishes_are_remembered_across_logins() {
     service.called("Enable 2").await;
     panel.marked("Work – registered", true).await;
     panel.marked("Home – off", false).await;
+}
+
+/// The tests may be root's, whom no folder refuses: a folder stands where the file should be.
+#[tokio::test]
+async fn wishes_that_cannot_be_saved_are_told() {
+    let desktop = Desktop::start();
+    let file = desktop.path("state/sip-profiles/applet-session.json");
+    std::fs::create_dir_all(&file).expect("our own folder");
+    let _service = Service::start(&desktop, &["Home"]).await;
+    let (panel, notices) = (Panel::start(&desktop).await, Notices::start(&desktop).await);
+    let _applet = desktop.applet();
+    panel.click("Home – off").await;
+    panel.marked("Home – registered", true).await;
+    let notice = notices.one("SIP accounts: that did not work").await;
+    assert!(notice.body.contains(&file.display().to_string()), "{}", notice.body);
 }
 
 #[tokio::test]

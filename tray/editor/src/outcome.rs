@@ -1,6 +1,7 @@
 //! What the window says about the account's registration.
 
 use sip_profiles::advice::{Situation, advice};
+use sip_profiles::labels::in_labels;
 use sip_profiles::names::ERROR_PREFIX;
 
 use crate::form::Field;
@@ -30,8 +31,10 @@ pub struct Progress {
     pub field: Option<Field>,
 }
 
-/// What to say about a situation after Save. The shared sentences serve, but where they name commands of a shell.
+/// What to say about a situation after Save, in the words of this window. The shared sentences serve, but where they
+/// name commands of a shell.
 pub fn progress(situation: &Situation) -> Progress {
+    let situation = &Situation { message: in_labels(&situation.message), ..situation.clone() };
     let say = |mood, sentence: String| Progress { mood, sentence, field: None };
     let problem = match situation.message.as_str() {
         "" => situation.error.as_str(),
@@ -96,6 +99,15 @@ mod tests {
                 assert!(!progress.sentence.is_empty());
             }
         }
+    }
+
+    #[test]
+    fn a_setting_is_called_as_its_field() {
+        let message =
+            String::from("h: the server does not answer; check registrar, outbound-proxy and transport.");
+        let waiting = Situation { message, retry_in: Some(40), ..situation("waiting", "backoff") };
+        let sentence = progress(&waiting).sentence;
+        assert!(sentence.contains("check “Registrar”, “Outbound proxy” and “Transport”."), "{sentence}");
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub struct Question {
     pub refused: bool,
     /// Is it kept whatever the person chooses?
     pub kept: bool,
+    /// Has the person chosen to be asked now? Panels that give no token for a click leave only this.
+    pub clicked: bool,
 }
 
 impl Question {
@@ -49,6 +51,7 @@ impl Question {
                 "transport" => question.transport = value,
                 "refused" => question.refused = value == "true",
                 "kept" => question.kept = value == "true",
+                "clicked" => question.clicked = value == "true",
                 _ => {}
             }
         }
@@ -85,12 +88,12 @@ mod tests {
     #[test]
     fn a_question_is_read_up_to_the_empty_line() {
         let input = "aor=sip:alice@example.org\r\ndisplay-name=Work = phone\nrealm=a\trealm\nserver=udp:h:5060\n\
-                     transport=udp\nrefused=true\nkept=true\nof-tomorrow=1\n\naor=sip:later@example.org\n";
+                     transport=udp\nrefused=true\nkept=true\nclicked=true\nof-tomorrow=1\n\naor=sip:later@example.org\n";
         let question = Question::read(input.as_bytes()).unwrap();
         assert_eq!(question.address(), "alice@example.org");
         assert_eq!(question.account(), "Work = phone");
         assert_eq!(question.realm, "a realm");
-        assert!(question.refused && question.kept);
+        assert!(question.refused && question.kept && question.clicked);
     }
 
     #[test]

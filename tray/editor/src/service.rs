@@ -279,5 +279,9 @@ fn refusal(error: zbus::Error) -> Refusal {
         let message = text::unreachable(message.trim_end_matches('.'));
         return Refusal { name, message };
     }
+    // The bus names an object's path, which nobody in front of a window knows.
+    if matches!(word, "UnknownObject" | "NotFound") {
+        return Refusal { name, message: String::from(text::REMOVED) };
+    }
     Refusal { name, message }
 }

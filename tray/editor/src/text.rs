@@ -1,6 +1,9 @@
 //! Every string that people read, in one place for whoever translates them. An underscore stands before the letter
 //! that leads to a field by keyboard.
 
+use sip_profiles::labels::label;
+pub use sip_profiles::labels::plain;
+
 use crate::form::Field;
 
 pub const ADD_TITLE: &str = "Add SIP account";
@@ -37,6 +40,7 @@ pub const SAVED: &str = "The account is saved. It is not registered now.";
 pub const WAITING_FOR_SECRET: &str =
     "Waiting for a password: answer the question of your desktop, or type it here and save.";
 pub const LOCKED: &str = "This account is locked: whoever set it up does not want it to be edited here.";
+pub const REMOVED: &str = "This account has been removed meanwhile, so that it cannot be saved any more.";
 pub const SERVICE_GONE: &str = "The service has stopped; waiting for it to come back.";
 
 pub const PASSWORD: &str = "_Password";
@@ -47,28 +51,7 @@ pub const SOME_ACCOUNT: &str = "SIP account";
 
 /// The field's label.
 pub fn title(field: Field) -> &'static str {
-    match field {
-        Field::Aor => "SIP _address",
-        Field::DisplayName => "Account _name",
-        Field::AuthUser => "_User name",
-        Field::Password => PASSWORD,
-        Field::AutoRegister => "_Register when the computer starts",
-        Field::Registrar => "Re_gistrar",
-        Field::OutboundProxy => "_Outbound proxy",
-        Field::Transport => "_Transport",
-        Field::Realm => "Password only for real_m",
-        Field::SecretStorage => "Password _is kept by",
-        Field::Expires => "R_enew every (seconds)",
-        Field::Keepalive => "_Keep-alive (seconds, or off)",
-        Field::Interface => "Network inter_face",
-        Field::Dscp => "_DSCP mark",
-        Field::TlsCa => "Trusted certificates",
-        Field::TlsCertificate => "Own certificate",
-        Field::TlsKey => "Own private key",
-        Field::TlsPin => "Pinned public key (SHA-256)",
-        Field::Headers => "Additional _headers, one a line",
-        Field::ContactParams => "Contact _parameters, one a line",
-    }
+    label(field.key()).unwrap_or_default()
 }
 
 /// A choice's word, for people; unknown ones as they are.
@@ -83,11 +66,6 @@ pub fn choice(field: Field, word: &str) -> String {
         (_, other) => other,
     };
     text.to_owned()
-}
-
-/// A label without its keyboard mark.
-pub fn plain(label: &str) -> String {
-    label.replace('_', "")
 }
 
 pub fn no_number(typed: &str) -> String {
@@ -124,7 +102,7 @@ pub fn asks_for_password(server: &str, realm: &str, transport: &str) -> String {
 }
 
 pub fn waiting_for_name(problem: &str) -> String {
-    format!("{problem} Check the address and, under Advanced, registrar and outbound proxy.")
+    format!("{problem} It is tried again when the network changes, and when you save.")
 }
 
 /// A sentence out of what follows a key: a capital in front, a full stop behind.
@@ -144,6 +122,11 @@ pub fn sentence(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_field_has_a_label() {
+        assert!(Field::ALL.into_iter().all(|field| !title(field).is_empty()));
+    }
 
     #[test]
     fn the_transport_is_said_once() {

@@ -61,6 +61,24 @@ fn no_choice_is_offered_where_the_account_keeps_it() {
     assert_eq!(String::from_utf8_lossy(&answered.stdout), "store=true\npassword=x\n", "{answered:?}");
 }
 
+/// The server chooses the realm, and must not push the field off the screen.
+#[test]
+fn endless_texts_leave_the_field_in_sight() {
+    let desktop = Desktop::start();
+    let (name, realm) = ("W".repeat(1024), "r ".repeat(2000));
+    let question = format!("aor=sip:a@b\ndisplay-name={name}\nrealm={realm}\nserver=h\n\n");
+    let _asked = desktop.editor(&["password"], &question);
+    desktop.sees(&["password text | Password"]);
+    let height = desktop.height("Password for W");
+    assert!(height < 600, "{height} pixels");
+}
+
+#[test]
+fn a_question_that_is_none_is_no_answer() {
+    let asked = Desktop::start().editor(&["password"], "nonsense\n").end();
+    assert_eq!((asked.status.code(), asked.stdout.len()), (Some(2), 0), "{asked:?}");
+}
+
 #[test]
 fn escape_and_sigterm_answer_nothing() {
     let desktop = Desktop::start();
@@ -79,6 +97,15 @@ fn escape_and_sigterm_answer_nothing() {
 }
 
 #[test]
+fn a_window_whose_applet_was_killed_goes() {
+    let desktop = Desktop::start();
+    let mut asked = desktop.editor(&["password"], QUESTION);
+    desktop.enter("Password for Work");
+    asked.abandon();
+    assert_eq!(asked.end().status.code(), Some(1));
+}
+
+#[test]
 fn the_keyboard_is_taken_only_after_a_click() {
     let desktop = Desktop::start();
     let _unasked = desktop.editor(&["password"], "display-name=Unasked\n\n");
@@ -87,6 +114,9 @@ fn the_keyboard_is_taken_only_after_a_click() {
     clicked.env("XDG_ACTIVATION_TOKEN", "applet-1_TIME4321");
     let _clicked = Running::start(clicked, "display-name=Clicked\n\n");
     assert_eq!(desktop.user_time("Password for Clicked").as_deref(), Some("4321"));
+    // A panel of X11 gives no token for a click in its menu.
+    let _chosen = desktop.editor(&["password"], "display-name=Chosen\nclicked=true\n\n");
+    assert_ne!(desktop.user_time("Password for Chosen").as_deref(), Some("0"));
 }
 
 async fn profile(connection: &Connection, id: u32) -> ProfileProxy<'static> {
@@ -225,6 +255,26 @@ async fn advanced_settings_are_reached_sent_and_blamed() {
     assert_eq!(*settings["dscp"], Variant::from(46u32));
     assert_eq!(*settings["headers"], Variant::from(vec!["X-A: 1", "X-B: 2"]));
     assert!(!settings.contains_key("expires"), "emptied: back to the default");
+}
+
+#[tokio::test]
+async fn an_account_that_goes_while_it_is_edited_is_said() {
+    let (desktop, connection) = Desktop::with_service().await;
+    let id = create(&connection, &[("aor", Variant::from("sip:alice@127.0.0.1:9"))]).await;
+    let _editor = desktop.editor(&["--session", "edit", &id.to_string()], "");
+    let desktop = Arc::new(desktop);
+    let hands = desktop.clone();
+    by_hand(move || {
+        hands.enter("Edit alice@127.0.0.1:9");
+        hands.sees(&["text | SIP address", "focused"]);
+    })
+    .await;
+    profile(&connection, id).await.remove(HashMap::new()).await.expect("nobody holds it");
+    by_hand(move || {
+        desktop.press(&["Return"]);
+        desktop.sees(&["This account has been removed meanwhile"]);
+    })
+    .await;
 }
 
 #[tokio::test]

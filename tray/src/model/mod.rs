@@ -79,7 +79,7 @@ impl Model {
             }
             Event::Clicked(click, token) => self.clicked(click, token, &mut effects),
             Event::Pressed(subject, button, token) => self.pressed(subject, button, token, &mut effects),
-            Event::Told(Subject::Prompt, false) => self.prompts.open(None, &mut effects),
+            Event::Told(Subject::Prompt, false) => self.prompts.open_unasked(&mut effects),
             Event::Told(..) => {}
             Event::Switched(id, on, Err(failure)) => self.not_switched(id, on, failure, &mut effects),
             Event::Switched(_, _, Ok(())) => {}

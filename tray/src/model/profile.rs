@@ -104,6 +104,11 @@ impl Profile {
         }
     }
 
+    /// It is still registered, but its last refresh failed: that may end.
+    pub fn is_degraded(&self) -> bool {
+        self.state == "registered" && self.reason == "degraded"
+    }
+
     /// A final error ended its registration.
     pub fn is_stopped(&self) -> bool {
         self.state == "unregistered" && self.reason == "error"

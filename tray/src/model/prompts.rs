@@ -34,6 +34,8 @@ pub struct Details {
     pub refused: bool,
     /// It becomes the account's own password, so that keeping it is no choice.
     pub kept: bool,
+    /// The person has chosen to be asked now: the window may take the keyboard.
+    pub clicked: bool,
 }
 
 /// How a password window ended.
@@ -130,13 +132,23 @@ impl Prompts {
         }
     }
 
-    /// Opens the window of the current question.
+    /// Opens the window of the current question, because somebody has clicked for it.
     pub fn open(&mut self, token: Option<String>, effects: &mut Vec<Effect>) {
+        self.show(true, token, effects);
+    }
+
+    /// Opens it although nobody has.
+    pub fn open_unasked(&mut self, effects: &mut Vec<Effect>) {
+        self.show(false, None, effects);
+    }
+
+    fn show(&mut self, clicked: bool, token: Option<String>, effects: &mut Vec<Effect>) {
         if let Some(question) = self.queue.front_mut().filter(|question| question.window.is_none()) {
             self.windows += 1;
             question.window = Some(self.windows);
             effects.push(Effect::Untell(Subject::Prompt));
-            effects.push(Effect::OpenPrompt(self.windows, question.details.clone(), token));
+            let details = Details { clicked, ..question.details.clone() };
+            effects.push(Effect::OpenPrompt(self.windows, details, token));
         }
     }
 

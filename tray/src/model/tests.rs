@@ -65,6 +65,27 @@ fn six_icons() {
     assert_eq!(icon(&[("waiting", "certificate")]), Icon::Error);
 }
 
+/// Its binding lives, so the icon stays; but who reads only the first line is told, and can try again.
+#[test]
+fn a_failed_refresh_is_in_the_summary() {
+    let degraded = |id, name| Profile { reason: "degraded".into(), ..profile(id, name, "registered") };
+    let view = model(vec![profile(1, "Home", "registered"), degraded(2, "Work")]).view();
+    assert_eq!(
+        (view.icon, view.summary.as_str()),
+        (Icon::Registered, "SIP: 2 of 2 registered, last refresh of Work failed")
+    );
+    let mut both = model(vec![degraded(1, "Home"), degraded(2, "Work")]);
+    assert!(view.retry && click(&mut both, Click::Retry).contains(&Effect::Refresh(2)));
+    let view = both.view();
+    assert_eq!(view.summary, "SIP: 2 of 2 registered, last refresh of 2 failed");
+    let mut failed = profile(1, "Home", "unregistered");
+    failed.reason = "error".into();
+    assert_eq!(
+        model(vec![failed, degraded(2, "Work")]).view().summary,
+        "SIP: 1 of 2 registered, Home failed"
+    );
+}
+
 #[test]
 fn what_nobody_wants_does_not_count() {
     let mut model = model(vec![profile(1, "Home", "registered"), profile(2, "Test", "unregistered")]);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Model, Profile, Standing};
-use crate::text;
+use crate::{plain, text};
 
 /// The lines of a tooltip, at most.
 const TOOLTIP_LINES: usize = 12;
@@ -62,6 +62,10 @@ pub struct View {
     pub question: Option<String>,
 }
 
+fn can_be_retried(profile: &Profile) -> bool {
+    profile.standing() != Standing::Registered || profile.is_degraded()
+}
+
 impl Model {
     /// What the panel shows now.
     pub fn view(&self) -> View {
@@ -79,7 +83,7 @@ impl Model {
             default: self.default.and_then(|id| rows.iter().position(|row| row.id == id)),
             rows,
             service: self.ready,
-            retry: !self.up || self.wanted().any(|profile| profile.standing() != Standing::Registered),
+            retry: !self.up || self.wanted().any(can_be_retried),
             password: self.password_label(),
             question: self.question.map(|id| text::turn_auto_register_off(&title(id))),
         }
@@ -138,10 +142,13 @@ impl Model {
         }
         let of = |standing| self.wanted().filter(move |profile| profile.standing() == standing);
         let failed: Vec<&Profile> = of(Standing::Failed).collect();
-        let trouble = match failed.as_slice() {
-            [] => String::new(),
-            [one] => text::failed(one.title()),
-            several => text::several_failed(several.len()),
+        let degraded: Vec<&Profile> = self.wanted().filter(|profile| profile.is_degraded()).collect();
+        let trouble = match (failed.as_slice(), degraded.as_slice()) {
+            ([], []) => String::new(),
+            ([], [one]) => text::not_refreshed(one.title()),
+            ([], several) => text::several_not_refreshed(several.len()),
+            ([one], _) => text::failed(one.title()),
+            (several, _) => text::several_failed(several.len()),
         };
         text::count(of(Standing::Registered).count(), self.wanted().count(), &trouble)
     }
@@ -155,7 +162,7 @@ impl Model {
             let held = self.wishes.contains(&profile.id);
             let kept = profile.auto_register && profile.state != "unregistered";
             let name = match same.get(profile.title()) {
-                Some(2..) if profile.is_named() => text::name_and_address(profile.title(), &profile.aor),
+                Some(2..) if profile.is_named() => plain::name_and_address(profile.title(), &profile.aor),
                 _ => profile.title().to_owned(),
             };
             // Without the service nobody knows the state, and an old one would be a lie.

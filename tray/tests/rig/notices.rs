@@ -87,6 +87,11 @@ impl Notices {
         Notices { connection, state }
     }
 
+    /// The server is killed.
+    pub async fn kill(self) {
+        self.connection.close().await.expect("it was open");
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no holder panics")
     }
@@ -94,6 +99,11 @@ impl Notices {
     /// All that was shown, in order.
     pub fn all(&self) -> Vec<Notice> {
         self.lock().shown.clone()
+    }
+
+    /// What was taken away, in order.
+    pub fn closings(&self) -> Vec<u32> {
+        self.lock().closed.clone()
     }
 
     /// Waits for one whose title contains `part`.

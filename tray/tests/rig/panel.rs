@@ -15,11 +15,17 @@ struct Watcher {
     items: Arc<Mutex<Vec<String>>>,
     /// The last of them answers the next question, instead of taking the item.
     refusals: Arc<Mutex<Vec<zbus::fdo::Error>>>,
+    /// Takes the question, and never answers.
+    hangs: bool,
 }
 
 #[interface(name = "org.kde.StatusNotifierWatcher")]
 impl Watcher {
-    fn register_status_notifier_item(&self, service: String) -> zbus::fdo::Result<()> {
+    async fn register_status_notifier_item(&self, service: String) -> zbus::fdo::Result<()> {
+        if self.hangs {
+            self.items.lock().expect("no holder panics").push(service);
+            return std::future::pending().await;
+        }
         match self.refusals.lock().expect("no holder panics").pop() {
             Some(error) => Err(error),
             None => {
@@ -60,9 +66,18 @@ impl Panel {
 
     /// One that answers with these errors before it takes items.
     pub async fn refusing(desktop: &Desktop, errors: Vec<zbus::fdo::Error>) -> Panel {
-        let items = Arc::default();
+        let refusals = Arc::new(Mutex::new(errors));
+        Panel::with(desktop, Watcher { refusals, ..Watcher::default() }).await
+    }
+
+    /// One that hangs as soon as an item asks it.
+    pub async fn hanging(desktop: &Desktop) -> Panel {
+        Panel::with(desktop, Watcher { hangs: true, ..Watcher::default() }).await
+    }
+
+    async fn with(desktop: &Desktop, watcher: Watcher) -> Panel {
+        let items = Arc::clone(&watcher.items);
         let connection = desktop.connect().await;
-        let watcher = Watcher { items: Arc::clone(&items), refusals: Arc::new(Mutex::new(errors)) };
         connection.object_server().at("/StatusNotifierWatcher", watcher).await.expect("a free place");
         connection.request_name(WATCHER).await.expect("it is free");
         Panel { connection, items }

@@ -111,17 +111,15 @@ impl Service {
 
     /// A final error, as far as properties say so.
     pub async fn fail(&self, id: u32, error: &str, message: &str) {
+        self.trouble(id, ("unregistered", "error"), error, message).await;
+    }
+
+    /// A state with its error.
+    pub async fn trouble(&self, id: u32, (state, reason): (&str, &str), error: &str, message: &str) {
         let error = format!("org.sipprofiles.Error.{error}");
         let last = HashMap::from([("name", Variant::from(error)), ("message", Variant::from(message))]);
-        self.set(
-            id,
-            &[
-                ("State", "unregistered".into()),
-                ("StateReason", "error".into()),
-                ("LastError", Variant::from(last)),
-            ],
-        )
-        .await;
+        let state = ("State", state.into());
+        self.set(id, &[state, ("StateReason", reason.into()), ("LastError", Variant::from(last))]).await;
     }
 
     /// A signal of Registry1 about a profile.

@@ -8,17 +8,24 @@ use std::{io, thread};
 
 use adw::prelude::*;
 use gtk::glib;
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::question::{Question, answer};
 use crate::text;
 
-/// No answer.
+/// The person said no, or nobody wants to know any more.
 const CANCELLED: u8 = 1;
+/// There was no window: nobody has said anything.
+const FAILED: u8 = 2;
+
+/// Of a sentence: the server chooses the realm, and the field below must stay on the screen.
+const LINES: i32 = 4;
 
 /// Asks, and answers on standard output.
 pub fn run() -> ExitCode {
-    if let Err(error) = end_on_sigterm() {
+    if let Err(error) = end_on_sigterm().and_then(|()| end_without_reader()) {
         return failed(&error);
     }
     let click = super::click();
@@ -39,6 +46,7 @@ pub fn run() -> ExitCode {
     });
     match click {
         Some(token) => window.set_startup_id(&token),
+        None if question.clicked => {}
         None => stay_behind(&window),
     }
     window.present();
@@ -60,8 +68,20 @@ fn end_on_sigterm() -> io::Result<()> {
     Ok(())
 }
 
-/// Without a token nobody has clicked for this window: it must not take the keyboard from what somebody is typing
-/// into. Wayland's compositors do that themselves; X11's window managers read it from the window.
+/// An applet that was killed reads no answer: its successor asks anew, with a window of its own.
+fn end_without_reader() -> io::Result<()> {
+    thread::Builder::new().name(String::from("reader")).spawn(|| {
+        let output = io::stdout();
+        // Nothing is waited for but the end of the other side, which is always told.
+        while rustix::event::poll(&mut [PollFd::new(&output, PollFlags::empty())], None) == Err(Errno::INTR) {
+        }
+        std::process::exit(CANCELLED.into());
+    })?;
+    Ok(())
+}
+
+/// Nobody has clicked for this window: it must not take the keyboard from what somebody is typing into. Wayland's
+/// compositors do that themselves; X11's window managers read it from the window.
 fn stay_behind(window: &adw::Window) {
     window.connect_realize(|window| {
         if let Some(surface) = window.surface().and_downcast::<gdk4_x11::X11Surface>() {
@@ -152,6 +172,8 @@ fn sentences(question: &Question) -> Vec<gtk::Label> {
             .wrap(true)
             .wrap_mode(gtk::pango::WrapMode::WordChar)
             .max_width_chars(44)
+            .lines(LINES)
+            .ellipsize(gtk::pango::EllipsizeMode::End)
             .xalign(0.0)
             .css_classes(classes.to_vec())
             .accessible_role(if classes.contains(&"error") {
@@ -177,5 +199,5 @@ fn sentences(question: &Question) -> Vec<gtk::Label> {
 
 fn failed(error: &dyn std::fmt::Display) -> ExitCode {
     eprintln!("sip-profiles-editor: {error}");
-    ExitCode::from(CANCELLED)
+    ExitCode::from(FAILED)
 }

@@ -9,8 +9,10 @@ use super::pem::Pem;
 use crate::form::{Entry, Field, Kind, Secret};
 use crate::text;
 
-/// Of the entries: they stand in one column.
-const WIDTH: i32 = 300;
+/// Letters that the entries have room for, so that they stand in one column.
+const WIDTH: i32 = 32;
+/// Pixels that they keep in a window that is too narrow for that, so that the labels stay words.
+const LEAST: i32 = 140;
 
 /// A field in the window.
 pub struct Row {
@@ -59,14 +61,19 @@ impl Row {
                 let entry = gtk::PasswordEntry::builder()
                     .show_peek_icon(true)
                     .activates_default(true)
-                    .width_request(WIDTH)
+                    .max_width_chars(WIDTH)
+                    .width_request(LEAST)
                     .build();
                 entry.connect_changed(move |_| changed());
                 Input::Password(entry)
             }
             Kind::Pem | Kind::SecretPem => Input::Pem(Pem::new(field, &row, changed)),
             _ => {
-                let entry = gtk::Entry::builder().activates_default(true).width_request(WIDTH).build();
+                let entry = gtk::Entry::builder()
+                    .activates_default(true)
+                    .max_width_chars(WIDTH)
+                    .width_request(LEAST)
+                    .build();
                 if matches!(field.kind(), Kind::Number | Kind::Interval) {
                     entry.set_input_purpose(gtk::InputPurpose::Digits);
                 }

@@ -107,6 +107,13 @@ impl Desktop {
         text.split_once(" = ").map(|(_, time)| time.trim().to_owned())
     }
 
+    /// Pixels from the upper edge of the window of that title to its lower one.
+    pub fn height(&self, title: &str) -> u32 {
+        let geometry = self.xdotool(&["getwindowgeometry", "--shell", &self.window(title)]);
+        let height = geometry.lines().find_map(|line| line.strip_prefix("HEIGHT="));
+        height.and_then(|height| height.parse().ok()).expect("a window has a height")
+    }
+
     fn window(&self, title: &str) -> String {
         let found = self.xdotool(&["search", "--sync", "--onlyvisible", "--name", title]);
         found.lines().next().unwrap_or_default().to_owned()
@@ -200,6 +207,11 @@ impl Running {
         let mut child = command.spawn().expect("it is built");
         child.stdin.take().expect("it is piped").write_all(input.as_bytes()).expect("it reads");
         Running { child: Some(child) }
+    }
+
+    /// Nobody reads its answer any more.
+    pub fn abandon(&mut self) {
+        drop(self.child.as_mut().and_then(|child| child.stdout.take()));
     }
 
     /// Ends it as the applet does.
