@@ -37,6 +37,16 @@ pub enum SecretAnswer {
     Failed,
 }
 
+impl SecretAnswer {
+    /// The same, to be kept until the de-registration only.
+    pub fn without_store(self) -> Self {
+        match self {
+            SecretAnswer::Given { password, .. } => SecretAnswer::Given { password, store: false },
+            other => other,
+        }
+    }
+}
+
 /// Where a registration is with its questions.
 #[derive(Debug, Default)]
 pub(super) struct Asking {

@@ -216,6 +216,7 @@ impl Registry {
         match answer {
             AgentAnswer::Person(answer) => {
                 let open = self.agents.questions.remove(at);
+                let answer = if self.may_store(&open) { answer } else { answer.without_store() };
                 self.feed(open.profile, Input::Secret(answer), now, effects);
             }
             AgentAnswer::None => {
@@ -224,6 +225,13 @@ impl Registry {
             }
         }
         self.ask_on(now, effects);
+    }
+
+    /// Storing a password changes the profile: that of a shared one is not for everybody who may use it, and a dialog of
+    /// polkit's on top of the password's would surprise. What its users type serves their registration.
+    fn may_store(&self, open: &Open) -> bool {
+        let is_shared = self.profiles.get(&open.profile).is_some_and(|profile| profile.shared);
+        !is_shared || open.asked.as_ref().is_some_and(|asked| asked.uid == 0)
     }
 
     /// Agents that did not answer in time.

@@ -132,6 +132,30 @@ fn e11_a_password_to_be_stored_is_on_disk_once_it_has_worked() {
 }
 
 #[test]
+fn e11_who_may_only_use_a_shared_profile_does_not_store_its_password() {
+    for (uid, stored) in [(0, true), (1000, false)] {
+        let (mut world, root, user) = (World::new(), caller(1, 0), caller(2, uid));
+        let settings = values(&[("aor", Value::Text("alice@192.0.2.1".into()))]);
+        let shared = Options(values(&[("shared", Value::Flag(true))]));
+        let Some(Ok(Reply::Created(id))) = world.call(&root, Call::CreateProfile(settings, shared)) else {
+            panic!("not created");
+        };
+        world.agent(&user);
+        world.call(&user, Call::Enable(id, none()));
+        if uid != 0 {
+            let question = world.questions.remove(0);
+            world.apply(Command::Authorized { ticket: question.ticket, verdict: Verdict::Granted });
+        }
+        world.answer(id, 401);
+        world.answer(id, 401);
+        world.give(1, "p", true);
+        world.answer(id, 200);
+        assert_eq!(world.shows(&user, id).0, State::Registered);
+        assert_eq!(world.disk[&id].settings.password.is_some(), stored, "uid {uid}");
+    }
+}
+
+#[test]
 fn e11_cancel_is_final_and_a_failing_agent_only_for_the_services_passwords() {
     let (mut world, alice) = (World::new(), caller(1, 1000));
     world.agent(&alice);
