@@ -246,7 +246,7 @@ async fn a_name_is_looked_up_anew_whatever_its_time_to_live() {
     };
     network.serve_names(&records(&first));
     let bus = Bus::start(Options::on(&network));
-    let mut client = Client::connect(&bus).await;
+    let client = Client::connect(&bus).await;
     let id = client.create(alice("moved.test")).await.unwrap();
     assert_eq!(client.enable_and_wait(id).await.unwrap(), "registered");
     network.serve_names(&records(&second));

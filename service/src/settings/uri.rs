@@ -146,8 +146,13 @@ fn split_user(rest: &str) -> Result<(Option<String>, &str), BadUri> {
     let Some((user, rest)) = rest.rsplit_once('@') else {
         return Ok((None, rest));
     };
+    if user.starts_with(|first: char| first == '<' || first == '"' || first.is_whitespace()) {
+        return bad("only the URI itself is wanted, as sip:alice@example.org");
+    }
     if user.contains(':') {
-        return bad("a password in a SIP URI is refused; set it as the setting password");
+        return bad(
+            "a password in a SIP URI is refused, set it as the setting password; so is another scheme than sip: or sips:",
+        );
     }
     // RFC 3261 §25.1: user = 1*( unreserved / escaped / user-unreserved )
     if user.is_empty() || !is_escaped_text(user, b"-_.!~*'()&=+$,;?/") {

@@ -25,6 +25,20 @@ fn parses_what_rfc_3261_allows_and_writes_it_back() {
 }
 
 #[test]
+fn a_refusal_names_what_is_wrong() {
+    for (text, part) in [
+        (" sip:alice@example.org", "only the URI itself"),
+        ("<sip:alice@example.org>", "only the URI itself"),
+        ("\"Alice\" <sip:alice@example.org>", "only the URI itself"),
+        ("mailto:alice@example.org", "another scheme"),
+        ("alice:wonderland@example.org", "password"),
+    ] {
+        let message = SipUri::parse_aor(text).unwrap_err().to_string();
+        assert!(message.contains(part) && !message.contains("wonderland"), "{text}: {message}");
+    }
+}
+
+#[test]
 fn refuses_what_is_no_sip_uri() {
     for text in [
         "",
