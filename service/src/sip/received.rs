@@ -8,6 +8,7 @@ use super::wire;
 use crate::settings::grammar::is_token;
 
 const ALLOW: &str = "OPTIONS, NOTIFY, INVITE, ACK, CANCEL, BYE";
+const SUPPORTED: [&str; 3] = ["path", "outbound", "gruu"];
 /// Header fields that stand once in a message (RFC 3261 §7.3.1).
 const SINGLE: [&str; 6] = ["From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Length"];
 
@@ -74,11 +75,11 @@ impl Received {
         if self.is_ack() {
             return None;
         }
-        let required = self.first("Require").filter(|_| self.method != "CANCEL");
-        let (status, extra) = match (place, required) {
-            (Place::Nobodys, _) => ("404 Not Found", String::new()),
-            (Place::Ours, Some(options)) => ("420 Bad Extension", format!("Unsupported: {options}\r\n")),
-            (Place::Ours, None) => self.verdict(),
+        let unsupported = self.unsupported();
+        let (status, extra) = match place {
+            Place::Nobodys => ("404 Not Found", String::new()),
+            Place::Ours if unsupported.is_empty() => self.verdict(),
+            Place::Ours => ("420 Bad Extension", format!("Unsupported: {}\r\n", unsupported.join(", "))),
         };
         let mut text = format!("SIP/2.0 {status}\r\n");
         for (name, value) in &self.fields {
@@ -94,12 +95,23 @@ impl Received {
         Some(text)
     }
 
+    /// The required options that we do not have (RFC 3261 §8.2.2.3).
+    fn unsupported(&self) -> Vec<&str> {
+        let required = self.fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case("Require"));
+        let options = required.flat_map(|(_, options)| options.split(',')).map(str::trim);
+        let is_known = |option: &&str| SUPPORTED.iter().any(|known| known.eq_ignore_ascii_case(option));
+        options.filter(|option| self.method != "CANCEL" && !option.is_empty() && !is_known(option)).collect()
+    }
+
     /// Status line and further header lines (registration.md, "Staying reachable").
     fn verdict(&self) -> (&'static str, String) {
         match self.method.as_str() {
             "OPTIONS" => (
                 "200 OK",
-                format!("Allow: {ALLOW}\r\nAccept: application/sdp\r\nSupported: path, outbound, gruu\r\n"),
+                format!(
+                    "Allow: {ALLOW}\r\nAccept: application/sdp\r\nSupported: {}\r\n",
+                    SUPPORTED.join(", ")
+                ),
             ),
             "INVITE" => ("480 Temporarily Unavailable", String::new()),
             "NOTIFY" => {

@@ -356,6 +356,20 @@ fn each_torture_message_has_its_fate() {
     assert_eq!(valid().len() + invalid().len(), 49, "RFC 4475 has that many");
 }
 
+#[test]
+fn what_is_required_and_not_had_is_named_and_nothing_else() {
+    let answer = |requires: &[&str]| {
+        let head = wire::head(&message(OPTIONS, requires)).unwrap();
+        Received::parse(&head).unwrap().answer(Place::Ours).unwrap()
+    };
+    assert!(answer(&["Require: path, GRUU"]).starts_with("SIP/2.0 200 "));
+    let refusal = answer(&["Require: path,foo", "Require: bar"]);
+    assert!(
+        refusal.starts_with("SIP/2.0 420 ") && refusal.contains("\r\nUnsupported: foo, bar\r\n"),
+        "{refusal}"
+    );
+}
+
 #[tokio::test]
 async fn after_all_of_them_the_next_question_is_answered() {
     let mut rig = Rig::new();
