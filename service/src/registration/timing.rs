@@ -22,8 +22,8 @@ pub const ATTEMPTS: usize = 6;
 pub const REFUSED_PAUSE: Duration = Duration::from_secs(5 * 60);
 /// A flow that the peer closes within that time of a registration was a short one …
 pub const SHORT_FLOW: Duration = Duration::from_secs(60);
-/// … and from so many in a row on, each is replaced after a back-off.
-pub const SHORT_FLOWS: u32 = 3;
+/// … and from so many in a row on, each is replaced after a back-off: as few as E10 allows in a minute.
+pub const SHORT_FLOWS: u32 = ATTEMPTS as u32;
 /// A lost flow is replaced within that time.
 const FLOW_JITTER: Duration = Duration::from_secs(1);
 
