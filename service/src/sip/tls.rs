@@ -223,15 +223,26 @@ fn is_among(roots: &RootCertStore, certificate: &CertificateDer<'_>) -> bool {
 fn check_name(certificate: &CertificateDer<'_>, name: &ServerName<'static>) -> Result<(), Error> {
     let malformed = |_| Error::InvalidCertificate(CertificateError::BadEncoding);
     let parsed = EndEntityCert::try_from(certificate).map_err(malformed)?;
-    if parsed.verify_is_valid_for_subject_name(name).is_ok() {
-        return Ok(());
-    }
+    let Err(mismatch) = parsed.verify_is_valid_for_subject_name(name) else { return Ok(()) };
     let host = name.to_str();
     if parsed.valid_uri_names().filter_map(sip_domain).any(|domain| domain.eq_ignore_ascii_case(&host)) {
         return Ok(());
     }
-    let presented = names(&parsed);
+    let presented = match &mismatch {
+        webpki::Error::CertNotValidForName(context) => {
+            context.presented.iter().filter_map(|name| bare_name(name)).collect()
+        }
+        _ => names(&parsed),
+    };
     Err(CertificateError::NotValidForNameContext { expected: name.clone(), presented }.into())
+}
+
+/// `DnsName("*.example.org")`, as webpki writes all that a certificate is for, without its wrapping. `None` where it
+/// could not be shown.
+fn bare_name(written: &str) -> Option<String> {
+    let (_, name) = written.strip_suffix(')')?.split_once('(')?;
+    let name = name.trim_matches('"');
+    name.bytes().all(|byte| byte.is_ascii_graphic()).then(|| name.to_owned())
 }
 
 /// The host of a SAN URI; one with a user part names a person, not a domain (RFC 5922 §7.1).

@@ -197,12 +197,20 @@ async fn e6_the_failures_tell_themselves_apart() {
     // Without settings, the system's authorities.
     assert!(matches!(outcome(address, "localhost", &[]).await, Err(Failure::TlsUntrusted(_))));
 
-    let (address, _told) = serve(ours.issue_for("other.example.org").server(None)).await;
-    match outcome(address, "localhost", &[("tls-ca", &ca)]).await {
-        Err(Failure::TlsName(why)) => {
-            assert!(why.contains("expected localhost, got other.example.org"), "{why}");
+    for (san, shown) in [
+        (dns("other.example.org"), "other.example.org"),
+        (dns("*.example.org"), "*.example.org"),
+        (SanType::IpAddress("192.0.2.1".parse().unwrap()), "192.0.2.1"),
+        (uri("sip:example.org"), "sip:example.org"),
+    ] {
+        let identity = ours.issue(|params| params.subject_alt_names.push(san));
+        let (address, _told) = serve(identity.server(None)).await;
+        match outcome(address, "localhost", &[("tls-ca", &ca)]).await {
+            Err(Failure::TlsName(why)) => {
+                assert!(why.contains(&format!("expected localhost, got {shown}")), "{why}");
+            }
+            unexpected => panic!("{unexpected:?}"),
         }
-        unexpected => panic!("{unexpected:?}"),
     }
 
     let expired = ours.issue(|params| {
