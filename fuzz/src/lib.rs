@@ -52,7 +52,7 @@ fn take(bytes: &[u8]) {
     }
     let Some(request) = Received::parse(&head) else { return };
     for place in [Place::Ours, Place::Nobodys] {
-        let Some(answer) = request.answer(place) else {
+        let Some(answer) = request.answer(place, local()) else {
             assert!(request.is_ack());
             continue;
         };

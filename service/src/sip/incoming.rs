@@ -32,7 +32,7 @@ pub async fn take(
         shared.drop_message("a stranger's request");
         return None;
     };
-    request.answer(place)
+    request.answer(place, peer)
 }
 
 async fn take_response(shared: &Arc<Shared>, head: &str, peer: SocketAddr, connection: &SipConnection) {

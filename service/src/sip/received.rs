@@ -4,6 +4,8 @@
 //! nothing a peer sends makes us remember anything. What is malformed (RFC 4475 shows how) is not answered at all:
 //! servers send nothing of the kind, and whoever does learns nothing.
 
+use std::net::SocketAddr;
+
 use super::wire;
 use crate::settings::grammar::is_token;
 
@@ -70,8 +72,8 @@ impl Received {
             && self.first("Max-Forwards").is_none_or(|hops| hops.parse::<u8>().is_ok())
     }
 
-    /// The answer; `None` to an ACK.
-    pub fn answer(&self, place: Place) -> Option<String> {
+    /// The answer to `peer`, which it came from; `None` to an ACK.
+    pub fn answer(&self, place: Place, peer: SocketAddr) -> Option<String> {
         if self.is_ack() {
             return None;
         }
@@ -82,8 +84,12 @@ impl Received {
             Place::Ours => ("420 Bad Extension", format!("Unsupported: {}\r\n", unsupported.join(", "))),
         };
         let mut text = format!("SIP/2.0 {status}\r\n");
+        let mut is_top = true;
         for (name, value) in &self.fields {
             match name.to_ascii_lowercase().as_str() {
+                "via" if std::mem::take(&mut is_top) => {
+                    text.push_str(&format!("{name}: {}\r\n", seen_from(value, peer)));
+                }
                 "via" | "from" | "call-id" | "cseq" => text.push_str(&format!("{name}: {value}\r\n")),
                 "to" if has_tag(value) => text.push_str(&format!("To: {value}\r\n")),
                 "to" => text.push_str(&format!("To: {value};tag={}\r\n", self.stable_tag())),
@@ -172,6 +178,39 @@ fn is_via(via: &str) -> bool {
         && pieces.all(|param| !param.is_empty())
 }
 
+/// The topmost Via with the address that the request came from, where it asks for that or says another one
+/// (RFC 3261 §18.2.1, RFC 3581 §4).
+fn seen_from(via: &str, peer: SocketAddr) -> String {
+    let ip = peer.ip().to_canonical();
+    let (top, below) = via.split_once(',').map_or((via, None), |(top, below)| (top, Some(below)));
+    let is_named = |param: &&str, name: &str| {
+        param.split('=').next().is_some_and(|key| key.trim().eq_ignore_ascii_case(name))
+    };
+    let mut params = top.split(';').map(str::trim);
+    let sent_by = params.next().unwrap_or_default();
+    let params: Vec<&str> = params.filter(|param| !is_named(param, "received")).collect();
+    let asks = params.iter().any(|param| is_named(param, "rport"));
+    let host = sent_by.split_whitespace().last().unwrap_or_default();
+    let says = host
+        .parse::<SocketAddr>()
+        .map(|address| address.ip())
+        .or_else(|_| host.trim_start_matches('[').trim_end_matches(']').parse());
+    let mut text = sent_by.to_owned();
+    for param in params {
+        match is_named(&param, "rport") {
+            true => text.push_str(&format!(";rport={}", peer.port())),
+            false => text.push_str(&format!(";{param}")),
+        }
+    }
+    if asks || says != Ok(ip) {
+        text.push_str(&format!(";received={ip}"));
+    }
+    if let Some(below) = below {
+        text.push_str(&format!(",{below}"));
+    }
+    text
+}
+
 /// `name-addr` or `addr-spec`, with parameters (RFC 3261 §20.20): quotes and brackets that end, and a URI.
 fn is_address(value: &str) -> bool {
     let unquoted = match value.strip_prefix('"') {
@@ -210,4 +249,34 @@ fn end_of_quote(text: &str) -> Option<usize> {
 fn has_tag(to: &str) -> bool {
     let params = to.rsplit('>').next().unwrap_or(to);
     params.split(';').any(|param| param.trim().to_ascii_lowercase().starts_with("tag="))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_topmost_via_says_where_the_request_came_from() {
+        let peer = "192.0.2.7:5070".parse().unwrap();
+        for (via, answered) in [
+            ("SIP/2.0/UDP 192.0.2.7:5060;branch=z9hG4bK1", "SIP/2.0/UDP 192.0.2.7:5060;branch=z9hG4bK1"),
+            (
+                "SIP/2.0/UDP 192.0.2.7;rport ;branch=z9hG4bK1",
+                "SIP/2.0/UDP 192.0.2.7;rport=5070;branch=z9hG4bK1;received=192.0.2.7",
+            ),
+            (
+                "SIP / 2.0 / UDP pbx.example.org : 5060;received=10.0.0.1;branch=z9hG4bK1",
+                "SIP / 2.0 / UDP pbx.example.org : 5060;branch=z9hG4bK1;received=192.0.2.7",
+            ),
+            (
+                "SIP/2.0/TCP [2001:db8::1]:5060;RPORT, SIP/2.0/UDP 10.0.0.1;rport",
+                "SIP/2.0/TCP [2001:db8::1]:5060;rport=5070;received=192.0.2.7, SIP/2.0/UDP 10.0.0.1;rport",
+            ),
+        ] {
+            assert_eq!(seen_from(via, peer), answered);
+        }
+        let six = "[2001:db8::1]:5060".parse().unwrap();
+        let via = "SIP/2.0/UDP [2001:db8::1]:5060;branch=z9hG4bK1";
+        assert_eq!(seen_from(via, six), via);
+    }
 }

@@ -1,9 +1,13 @@
 //! The torture messages of RFC 4475, each written anew after its section: what becomes of it.
 
+use std::net::Ipv4Addr;
+
 use super::*;
 use crate::sip::received::{Place, Received};
 use crate::sip::wire::Answer;
 use Fate::{Answered, Dropped, Response};
+
+const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 5060);
 
 #[derive(Debug, PartialEq, Eq)]
 enum Fate {
@@ -21,7 +25,7 @@ fn fate(bytes: &[u8]) -> Fate {
         return if Answer::parse(&head).is_some() { Response } else { Dropped };
     }
     let Some(request) = Received::parse(&head) else { return Dropped };
-    let answer = request.answer(Place::Ours).expect("none of them is an ACK");
+    let answer = request.answer(Place::Ours, PEER).expect("none of them is an ACK");
     assert!(Answer::parse(&answer).is_some(), "our own answer reads as one: {answer}");
     Answered(answer[8..11].parse().expect("a status"))
 }
@@ -360,7 +364,7 @@ fn each_torture_message_has_its_fate() {
 fn what_is_required_and_not_had_is_named_and_nothing_else() {
     let answer = |requires: &[&str]| {
         let head = wire::head(&message(OPTIONS, requires)).unwrap();
-        Received::parse(&head).unwrap().answer(Place::Ours).unwrap()
+        Received::parse(&head).unwrap().answer(Place::Ours, PEER).unwrap()
     };
     assert!(answer(&["Require: path, GRUU"]).starts_with("SIP/2.0 200 "));
     let refusal = answer(&["Require: path,foo", "Require: bar"]);
