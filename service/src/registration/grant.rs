@@ -157,7 +157,8 @@ impl Registration {
             public_gruu: gruu("pub-gruu"),
             temporary_gruu: gruu("temp-gruu"),
             other_bindings: others
-                .filter(|contact| !self.has_our_token(contact))
+                // `*` is none: it stands for all of them in a request.
+                .filter(|contact| !self.has_our_token(contact) && contact.uri != "*")
                 .map(|contact| contact.uri.to_owned())
                 .collect(),
             keep_alive: false,

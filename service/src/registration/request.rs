@@ -48,7 +48,8 @@ impl Registration {
         if !options.is_empty() {
             headers.push((String::from("Supported"), options.join(", ")));
         }
-        if let Some(proxy) = &settings.outbound_proxy {
+        // A redirection takes the proxy's place (RFC 3261 §8.1.3.4): a Route to it would lead back.
+        if let Some(proxy) = settings.outbound_proxy.as_ref().filter(|_| attempt.redirected.is_none()) {
             headers.push((String::from("Route"), route(proxy)));
         }
         headers.extend(self.authorize(&settings, &uri, turn));

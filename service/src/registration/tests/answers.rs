@@ -179,6 +179,18 @@ fn a_redirection_changes_the_next_hop_alone() {
 }
 
 #[test]
+fn a_redirection_takes_the_outbound_proxys_place() {
+    let proxy = Some(server("sip:proxy.example.org"));
+    let mut rig = Rig::new(Settings { outbound_proxy: proxy, ..settings() });
+    rig.give(Input::Want);
+    rig.resolve(&[udp(1)]);
+    assert_eq!(rig.last().header("Route"), Some("<sip:proxy.example.org;lr>"));
+    rig.answer(302, &[("Contact", "<sip:other.example.net>")]);
+    rig.resolve(&[udp(2)]);
+    assert_eq!(rig.last().header("Route"), None);
+}
+
+#[test]
 fn redirections_end_after_five_and_never_lead_out_of_tls() {
     let mut rig = asking(&[udp(1)]);
     for round in 1..=6 {

@@ -109,7 +109,7 @@ fn without_any_expiry_in_the_answer_what_we_asked_counts() {
     let mut rig = Rig::new(Settings { expires: Some(700), ..settings() });
     rig.give(Input::Want);
     rig.resolve(&[udp(1)]);
-    rig.answer(200, &[("Contact", "<sip:bob@203.0.113.9>")]);
+    rig.answer(200, &[("Contact", "<sip:bob@203.0.113.9>, *")]);
     let binding = rig.machine.binding().expect("it is registered");
     assert_eq!(binding.expires_at.since(rig.now), seconds(700));
     assert_eq!(binding.other_bindings, ["sip:bob@203.0.113.9"]);
