@@ -6,4 +6,5 @@ pub mod labels;
 pub mod names;
 pub mod proxy;
 pub mod secret;
+pub mod shorten;
 pub mod xml;

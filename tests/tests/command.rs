@@ -2,8 +2,10 @@
 
 use std::io::Write;
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use sip_profiles_tests::bus::{Bus, Options};
+use sip_profiles_tests::client::{Client, Dict};
 use sip_profiles_tests::program;
 use sip_profiles_tests::registrar::{Behaviour, Registrar};
 
@@ -54,6 +56,26 @@ async fn an_account_is_added_held_explained_and_removed() {
     assert!(run(&bus, &["remove", "1"], "").await.status.success());
     let listed = run(&bus, &["list"], "").await;
     assert!(text(&listed.stdout).contains("no profiles yet"));
+}
+
+#[tokio::test]
+async fn what_is_removed_while_all_is_listed_is_left_out() {
+    let bus = Bus::start(Options::default());
+    let client = Client::connect(&bus).await;
+    let others = tokio::spawn(async move {
+        loop {
+            let settings = Dict::from([("aor", zbus::Variant::from("sip:bob@example.org"))]);
+            let id = client.create(settings).await.expect("the settings are right");
+            tokio::time::sleep(Duration::from_millis(40)).await;
+            client.profile(id, "Remove", &Dict::new()).await.expect("nobody holds it");
+        }
+    });
+    for _ in 0..30 {
+        let listed = run(&bus, &["list"], "").await;
+        assert!(listed.status.success(), "{listed:?}");
+    }
+    assert!(!others.is_finished(), "others went on");
+    others.abort();
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Texts of others, made fit to stand in sentences of ours.
 
+use sip_profiles::shorten::shortened;
+
 /// Letters of a name that are shown: a menu that is wider than the screen hides what stands behind the name.
 const NAME: usize = 80;
 
@@ -9,17 +11,6 @@ pub fn isolated(name: &str) -> String {
     let plain: String = name.chars().filter(|&one| !is_layout(one) && !one.is_control()).collect();
     let plain = shortened(&plain, NAME);
     if plain.chars().any(is_right_to_left) { format!("\u{200e}\u{2068}{plain}\u{2069}") } else { plain }
-}
-
-/// At most so many letters, the middle left out: names often differ only at one end.
-fn shortened(text: &str, most: usize) -> String {
-    let letters: Vec<char> = text.chars().collect();
-    if letters.len() <= most {
-        return text.to_owned();
-    }
-    let end = letters.len() - most / 3;
-    let start = most - most / 3 - 1;
-    letters[..start].iter().chain(&['…']).chain(&letters[end..]).collect()
 }
 
 /// A server without the transport that the service puts in front.

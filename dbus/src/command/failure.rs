@@ -15,6 +15,8 @@ pub struct Failure {
 pub const USAGE: u8 = 2;
 /// The service cannot be reached.
 pub const UNREACHABLE: u8 = 3;
+/// There is no such profile.
+pub const ABSENT: u8 = 4;
 
 impl Failure {
     /// The command line is wrong.
@@ -51,7 +53,7 @@ impl From<zbus::Error> for Failure {
         };
         let short = name.rsplit('.').next().unwrap_or_default();
         let code = match short {
-            "NotFound" | "UnknownObject" => 4,
+            "NotFound" | "UnknownObject" => ABSENT,
             "AccessDenied" | "InteractiveAuthorizationRequired" => 5,
             "ServiceUnknown" | "NoServer" | "NoReply" | "NameHasNoOwner" | "Disconnected" => UNREACHABLE,
             _ if name.starts_with("org.freedesktop.DBus.Error.Spawn") => UNREACHABLE,

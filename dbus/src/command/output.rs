@@ -4,6 +4,10 @@ use serde_json::{Map, Value, json};
 use zbus::{OwnedVariant, Variant};
 
 use sip_profiles::proxy::Values;
+use sip_profiles::shorten::shortened;
+
+/// Letters of a cell: one long name would push the other columns of all rows off the terminal.
+const CELL: usize = 60;
 
 /// A variant as JSON.
 pub fn json_of(variant: &Variant<'_>) -> Value {
@@ -68,6 +72,8 @@ pub fn printable(text: &str) -> String {
 
 /// Rows as columns of equal width.
 pub fn table(rows: &[Vec<String>]) -> String {
+    let short = |row: &Vec<String>| row.iter().map(|cell| shortened(cell, CELL)).collect::<Vec<_>>();
+    let rows: Vec<_> = rows.iter().map(short).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
@@ -94,6 +100,12 @@ mod tests {
     fn columns_are_aligned_and_rows_not_padded() {
         let rows = vec![vec!["1".to_owned(), "ä".to_owned()], vec!["22".to_owned(), "bb".to_owned()]];
         assert_eq!(table(&rows), "1   ä\n22  bb\n");
+    }
+
+    #[test]
+    fn a_long_cell_is_shortened() {
+        let rows = vec![vec!["x".repeat(1024), "off".to_owned()]];
+        assert_eq!(table(&rows).chars().count(), CELL + "  off\n".len());
     }
 
     #[test]

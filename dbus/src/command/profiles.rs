@@ -8,7 +8,7 @@ use sip_profiles::advice::{Situation, advice};
 use sip_profiles::proxy::{Options, ProfileProxy, Values};
 use zbus::Variant;
 
-use super::failure::Failure;
+use super::failure::{ABSENT, Failure};
 use super::output::{json_of_values, lines, printable, table};
 use super::{Service, id_of, print, settings};
 
@@ -75,7 +75,12 @@ pub async fn list(service: &Service, json: bool) -> Result<(), Failure> {
     let mut rows = vec![["ID", "ADDRESS", "NAME", "STATE", "USERS"].map(str::to_owned).to_vec()];
     let mut all = Vec::new();
     for path in service.registry.find_profiles(HashMap::new()).await? {
-        let shown = look(&service.profile_at(path.as_str()).await?).await?;
+        let shown = match look(&service.profile_at(path.as_str()).await?).await {
+            Ok(shown) => shown,
+            // Removed since they were found.
+            Err(failure) if failure.code == ABSENT => continue,
+            Err(failure) => return Err(failure),
+        };
         let is_default = default.as_ref() == Some(&path);
         let Situation { state, reason, users, id, .. } = &shown.situation;
         if json {
