@@ -1,6 +1,6 @@
 //! The one task that owns the state: messages in, the model's effects out to the edges.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use sip_profiles::names;
@@ -60,12 +60,17 @@ impl App {
     pub async fn run(desktop: Connection, session: bool, patience: Duration) -> std::io::Result<()> {
         let (to, messages) = unbounded_channel();
         let wishes = Wishes::new(session);
+        let wished = wishes.load().unwrap_or_else(|error| {
+            eprintln!("sip-profiles-tray: the wishes are not read: {error}");
+            let _ = to.send(Message::Event(Event::Failed(None, text::forgotten(&error.to_string()))));
+            BTreeSet::new()
+        });
         tokio::spawn(watch_end(desktop.clone(), to.clone()));
         tokio::spawn(tray::appear(desktop.clone(), to.clone()));
         tokio::spawn(bus::follow(session, to.clone()));
         let app = App {
             session,
-            model: Model::new(wishes.load(), patience),
+            model: Model::new(wished, patience),
             begun: Instant::now(),
             notes: notify::start(desktop, to.clone()),
             to,

@@ -291,6 +291,11 @@ pub fn not_remembered(why: &str) -> String {
     format!("Which accounts are switched on is not remembered for the next login: {why}.")
 }
 
+/// The file of the wishes cannot be read.
+pub fn forgotten(why: &str) -> String {
+    format!("Which accounts were switched on is not known any more ({why}). Switch them on again.")
+}
+
 /// There is no program that asks for a password.
 pub fn no_password_window() -> String {
     String::from("No password window is installed: install sip-profiles-editor or pinentry.")

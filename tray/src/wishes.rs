@@ -31,30 +31,23 @@ impl Wishes {
         Self { path: state.join("sip-profiles").join(name) }
     }
 
-    /// What was saved; nothing where there is no readable file.
-    pub fn load(&self) -> BTreeSet<u32> {
-        let text = match fs::read_to_string(&self.path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return BTreeSet::new(),
-            Err(error) => {
-                eprintln!("sip-profiles-tray: {}: {error}", self.path.display());
-                return BTreeSet::new();
-            }
+    /// What was saved; nothing where there is no file. An error names the file.
+    pub fn load(&self) -> io::Result<BTreeSet<u32>> {
+        let saved = match fs::read_to_string(&self.path) {
+            Ok(text) => serde_json::from_str(&text).map_err(io::Error::from),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Saved::default()),
+            Err(error) => Err(error),
         };
-        match serde_json::from_str::<Saved>(&text) {
-            Ok(saved) => saved.wanted,
-            Err(error) => {
-                eprintln!("sip-profiles-tray: {}: {error}", self.path.display());
-                BTreeSet::new()
-            }
-        }
+        saved.map(|saved| saved.wanted).map_err(|error| self.named(&error))
     }
 
     /// Written beside and renamed: a crash leaves the old file or the new one. An error names the file.
     pub fn save(&self, wanted: BTreeSet<u32>) -> io::Result<()> {
-        let named =
-            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.path.display()));
-        self.replace(wanted).map_err(named)
+        self.replace(wanted).map_err(|error| self.named(&error))
+    }
+
+    fn named(&self, error: &io::Error) -> io::Error {
+        io::Error::new(error.kind(), format!("{}: {error}", self.path.display()))
     }
 
     fn replace(&self, wanted: BTreeSet<u32>) -> io::Result<()> {
@@ -74,13 +67,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_saved_is_loaded_and_rubbish_is_nothing() {
+    fn what_is_saved_is_loaded_and_rubbish_is_said() {
         let folder = tempfile::tempdir().expect("a folder");
         let wishes = Wishes { path: folder.path().join("deep/applet.json") };
-        assert_eq!(wishes.load(), BTreeSet::new());
+        assert_eq!(wishes.load().expect("there is none"), BTreeSet::new());
         wishes.save(BTreeSet::from([7, 1])).expect("our own folder");
-        assert_eq!(wishes.load(), BTreeSet::from([1, 7]));
+        assert_eq!(wishes.load().expect("we wrote it"), BTreeSet::from([1, 7]));
         fs::write(&wishes.path, "{ not json").expect("our own folder");
-        assert_eq!(wishes.load(), BTreeSet::new());
+        let error = wishes.load().expect_err("rubbish").to_string();
+        assert!(error.contains("applet.json"), "{error}");
     }
 }

@@ -71,6 +71,24 @@ async fn wishes_that_cannot_be_saved_are_told() {
 }
 
 #[tokio::test]
+async fn wishes_that_cannot_be_read_are_told() {
+    let desktop = Desktop::start();
+    let folder = desktop.path("state/sip-profiles");
+    std::fs::create_dir_all(&folder).expect("our own folder");
+    std::fs::write(folder.join("applet-session.json"), r#"{"wanted":[1,"#).expect("our own folder");
+    let _service = Service::start(&desktop, &["Home"]).await;
+    let (panel, notices) = (Panel::start(&desktop).await, Notices::start(&desktop).await);
+    let _applet = desktop.applet();
+    let notice = notices.one("SIP accounts: that did not work").await;
+    assert!(
+        notice.body.contains("applet-session.json") && notice.body.contains("on again"),
+        "{}",
+        notice.body
+    );
+    panel.marked("Home – off", false).await;
+}
+
+#[tokio::test]
 async fn a_profile_that_is_gone_is_not_wished_any_more() {
     let desktop = Desktop::start();
     let folder = desktop.path("state/sip-profiles");
