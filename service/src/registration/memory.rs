@@ -98,9 +98,9 @@ pub struct BindingMemory {
 }
 
 impl Registration {
-    /// As a predecessor left it: a binding of ours is confirmed by [`Input::Want`] and removed by
-    /// [`Input::Unwant`]. A stop or refusal that other settings earned is forgotten (E9). `before`: a move from these
-    /// settings did not get done.
+    /// As a predecessor left it: a binding of ours is confirmed by [`super::Input::Want`] and removed by
+    /// [`super::Input::Unwant`]. A stop or refusal that other settings earned is forgotten (E9). `before`: a move from
+    /// these settings did not get done.
     pub fn restore(
         settings: Arc<Settings>,
         identity: Identity,
