@@ -32,7 +32,10 @@ pub fn theme_path() -> String {
     if data_folders().iter().any(|folder| is_installed(folder)) {
         return String::new();
     }
-    let folder = runtime_folder();
+    let Some(folder) = runtime_folder() else {
+        eprintln!("sip-profiles-tray: no icons: XDG_RUNTIME_DIR is not set");
+        return String::new();
+    };
     match write(&folder) {
         Ok(()) => folder.display().to_string(),
         Err(error) => {
@@ -57,14 +60,10 @@ fn is_installed(data: &Path) -> bool {
     ICONS.iter().all(|(_, name, _)| status.join(format!("{name}-symbolic.svg")).is_file())
 }
 
-fn runtime_folder() -> PathBuf {
+/// `None` where the session has none: in a folder that all users share others could put files in our place.
+fn runtime_folder() -> Option<PathBuf> {
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
-    let runtime = runtime.unwrap_or_else(|| {
-        // Shared with other users, hence a name of our own.
-        let uid = rustix::process::getuid().as_raw();
-        std::env::temp_dir().join(format!("sip-profiles-{uid}"))
-    });
-    runtime.join("sip-profiles-tray/icons")
+    Some(runtime?.join("sip-profiles-tray/icons"))
 }
 
 fn write(folder: &Path) -> io::Result<()> {
