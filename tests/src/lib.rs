@@ -18,7 +18,7 @@ mod sip;
 use std::path::PathBuf;
 
 /// How long a test waits for what must happen.
-pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// A program of this workspace, built beside the running test.
 pub fn program(name: &str) -> PathBuf {
