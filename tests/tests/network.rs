@@ -1,5 +1,6 @@
 //! Networks that come, go and change under the service, on hosts of the test's own (E4, E6, RFC 3263).
 
+use rustix::process::Signal;
 use sip_profiles_tests::bus::{Bus, Options};
 use sip_profiles_tests::client::{Client, Dict, text};
 use sip_profiles_tests::network::{Network, OFFICE, OFFICE_V6};
@@ -215,8 +216,8 @@ async fn e3_a_name_server_that_is_not_there_or_refuses_is_waited_for() {
     expect(&client, elsewhere).await;
 }
 
-#[tokio::test]
-async fn e6_a_name_that_did_not_exist_is_asked_for_again_when_the_name_servers_change() {
+/// By the service that found out, or by its successor.
+async fn a_name_comes_with_other_name_servers(restarted: bool) {
     let mut network = Network::connected();
     let registrar = network.registrar(OFFICE, Behaviour::default());
     network.serve_names(&[]);
@@ -224,11 +225,22 @@ async fn e6_a_name_that_did_not_exist_is_asked_for_again_when_the_name_servers_c
     let mut client = Client::connect(&bus).await;
     let id = client.create(alice(&format!("new.test:{}", registrar.address().port()))).await.unwrap();
     assert_eq!(client.enable_and_wait(id).await.unwrap(), "waiting");
+    if restarted {
+        let pid = bus.service_pid();
+        bus.signal_service(Signal::KILL);
+        bus.await_end(pid).await;
+    }
     let properties = client.properties(id).await.unwrap();
     assert_eq!(text(&properties["StateReason"]), "name", "{properties:?}");
     network.serve_names(&[format!("--host-record=new.test,{OFFICE}")]);
     network.write_resolver();
     client.until("ProfileStateChanged", "-> registered").await;
+}
+
+#[tokio::test]
+async fn e6_a_name_that_did_not_exist_is_asked_for_again_when_the_name_servers_change() {
+    a_name_comes_with_other_name_servers(false).await;
+    a_name_comes_with_other_name_servers(true).await;
 }
 
 #[tokio::test]

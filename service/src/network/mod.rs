@@ -27,6 +27,7 @@ const GROUPS: u32 = 1 | 1 << 4 | 1 << 6 | 1 << 8 | 1 << 10;
 /// Watches the network.
 pub struct NetworkWatch {
     socket: TokioSocket,
+    /// Once it is needed.
     resolver: Option<ResolverWatch>,
     pending: Option<Pending>,
 }
@@ -48,11 +49,18 @@ impl NetworkWatch {
     pub fn start() -> io::Result<Self> {
         let mut socket = TokioSocket::new(NETLINK_ROUTE)?;
         socket.socket_mut().bind(&SocketAddr::new(0, GROUPS))?;
-        // Names are still asked for again with time.
-        let resolver = ResolverWatch::start()
-            .inspect_err(|error| warn!("changes of the name servers are not noticed: {error}"))
-            .ok();
-        Ok(Self { socket, resolver, pending: None })
+        Ok(Self { socket, resolver: None, pending: None })
+    }
+
+    /// Some name was not found: from now on a change of the name servers counts as one of the network. Not sooner, as
+    /// the kernel lets go of such a watch late, and a process that is killed with it, so that a successor would wait.
+    pub fn watch_resolver(&mut self) {
+        if self.resolver.is_none() {
+            // Names are still asked for again with time.
+            self.resolver = ResolverWatch::start()
+                .inspect_err(|error| warn!("changes of the name servers are not noticed: {error}"))
+                .ok();
+        }
     }
 
     /// Resolves when something has changed, once it has come to rest. Cancel-safe.

@@ -33,6 +33,7 @@ use rights::{Claim, Parked, Stop};
 use sessions::Session;
 
 use crate::moment::Moment;
+use crate::registration::Reason;
 use crate::store::Record;
 
 /// What differs between the system's and a session's registry.
@@ -178,6 +179,11 @@ impl Registry {
     /// Does any profile await an answer?
     pub fn awaits_answers(&self) -> bool {
         self.profiles.values().any(|profile| profile.registration.in_flight())
+    }
+
+    /// Does any profile wait for a name that was not found (E6)?
+    pub fn awaits_a_name(&self) -> bool {
+        self.profiles.values().any(|profile| profile.registration.status().reason == Reason::Name)
     }
 
     /// The wanted profiles, each with its server's address where it is known.

@@ -109,6 +109,9 @@ impl Service {
                 Happened::Bus(Arrived::Closed) => return Err(ServiceError::BusClosed),
                 Happened::Bus(arrived) => self.arrived(arrived).await?,
                 Happened::Sip(News::Registration { profile, input }) => {
+                    if matches!(input, Input::Resolved { result: Err(_), .. }) {
+                        self.network.watch_resolver();
+                    }
                     self.apply(Command::Registration { profile, input }).await?;
                 }
                 Happened::Alarm => {

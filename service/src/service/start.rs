@@ -120,6 +120,10 @@ impl Service {
             true => Connection::system().await.ok(),
             false => Some(bus.connection().clone()),
         };
+        let mut network = NetworkWatch::start()?;
+        if registry.awaits_a_name() {
+            network.watch_resolver();
+        }
         let service = Self {
             registry,
             bus,
@@ -129,7 +133,7 @@ impl Service {
             journal,
             alarm: Alarm::new()?,
             clock: ClockWatch::new()?,
-            network: NetworkWatch::start()?,
+            network,
             sleep: SleepWatch::start(logind_bus, clock::slept()),
             signals,
             exit: Exit::new(setup.idle_timeout),
