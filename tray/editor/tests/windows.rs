@@ -148,11 +148,13 @@ async fn an_account_is_added_with_its_address_alone() {
     })
     .await;
     registrar.until("the registration", |it| it.bindings(&aor).len() == 1).await;
+    // The desktop ends with its last owner, and the service with it.
+    let hands = desktop.clone();
     by_hand(move || {
-        desktop.sees(&["Registered. The account is saved"]);
+        hands.sees(&["Registered. The account is saved"]);
         // The keyboard is on Close.
-        desktop.sees(&["push button | Close", "focused"]);
-        desktop.press(&["Return"]);
+        hands.sees(&["push button | Close", "focused"]);
+        hands.press(&["Return"]);
         assert_eq!(editor.end().status.code(), Some(0));
     })
     .await;
