@@ -181,7 +181,7 @@ impl Client {
 
     /// Enables a profile and waits for the outcome.
     pub async fn enable_and_wait(&self, id: u32) -> zbus::Result<String> {
-        self.enable(id, Dict::from([("wait", Variant::from(20u32))])).await
+        self.enable(id, Dict::from([("wait", Variant::from(60u32))])).await
     }
 
     /// Disables a profile.

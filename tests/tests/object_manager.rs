@@ -18,7 +18,7 @@ PROFILE = 'org.sipprofiles.Profile1'
 OPTIONS = GLib.Variant('a{sv}', {})
 
 def call(path, interface, member, arguments):
-    return connection.call_sync('org.sipprofiles', path, interface, member, arguments, None, 0, 20000, None)
+    return connection.call_sync('org.sipprofiles', path, interface, member, arguments, None, 0, 70000, None)
 
 def cached(path):
     found = manager.get_interface(path, PROFILE)
@@ -31,7 +31,7 @@ def true_values(path):
     return reply.unpack()[0]
 
 def until(condition, what):
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not condition():
         context.iteration(False)
         if time.monotonic() > end:
@@ -47,7 +47,7 @@ _, path = call('/org/sipprofiles', 'org.sipprofiles.Registry1', 'CreateProfile',
     'password': GLib.Variant('s', 'wonderland')}, {}))).unpack()
 until(lambda: cached(path) is not None, 'created')
 same(path, 'created')
-call(path, PROFILE, 'Enable', GLib.Variant('(a{sv})', ({'wait': GLib.Variant('i', 20)},)))
+call(path, PROFILE, 'Enable', GLib.Variant('(a{sv})', ({'wait': GLib.Variant('i', 60)},)))
 until(lambda: cached(path)['State'] == 'registered', 'registered')
 same(path, 'registered')
 call(path, PROFILE, 'Update', GLib.Variant('(a{sv}asa{sv})', ({'display-name': GLib.Variant('s', 'Home')}, [], {})))
@@ -58,7 +58,7 @@ until(lambda: cached(path)['State'] == 'unregistered', 'unregistered')
 same(path, 'unregistered')
 call(path, PROFILE, 'Update', GLib.Variant('(a{sv}asa{sv})', ({'password': GLib.Variant('s', 'wrong')}, [], {})))
 try:
-    call(path, PROFILE, 'Enable', GLib.Variant('(a{sv})', ({'wait': GLib.Variant('i', 20)},)))
+    call(path, PROFILE, 'Enable', GLib.Variant('(a{sv})', ({'wait': GLib.Variant('i', 60)},)))
     sys.exit('a wrong password was taken')
 except GLib.Error as error:
     assert 'org.sipprofiles.Error.Registration.Unauthorized' in error.message, error.message

@@ -137,7 +137,7 @@ impl Desktop {
 
     fn xdotool(&self, arguments: &[&str]) -> String {
         let mut command = self.command("timeout");
-        let output = command.arg("20").arg("xdotool").args(arguments).output().expect("xdotool is installed");
+        let output = command.arg("60").arg("xdotool").args(arguments).output().expect("xdotool is installed");
         assert!(output.status.success(), "xdotool {arguments:?}: {output:?}");
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
@@ -146,7 +146,7 @@ impl Desktop {
     pub fn tree(&self) -> String {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/desktop/tree.py");
         let mut command = self.command("timeout");
-        let output = command.args(["20", "/usr/bin/python3", script]).output().expect("timeout is installed");
+        let output = command.args(["60", "/usr/bin/python3", script]).output().expect("timeout is installed");
         let problem = String::from_utf8_lossy(&output.stderr);
         format!(
             "{}{}",
