@@ -132,6 +132,28 @@ fn h9_a_successor_confirms_a_binding_and_that_counts_for_no_limit() {
 }
 
 #[test]
+fn e10_a_successor_that_confirms_no_binding_but_asks_for_one_counts() {
+    // Killed each time before the answer to a wrong password comes.
+    let mut rig = Rig::new(settings());
+    rig.give(Input::Want);
+    rig.resolve(&[udp(1)]);
+    for attempt in 1..=6 {
+        rig.answer(401, &[("WWW-Authenticate", "Digest realm=\"r\", nonce=\"n\"")]);
+        assert!(rig.last().header("Authorization").is_some());
+        rig = succeed(&rig, settings(), seconds(1));
+        rig.give(Input::Want);
+        assert_eq!(rig.sends(), usize::from(attempt < 6), "attempt {attempt}");
+    }
+    assert_eq!((rig.state(), rig.reason()), (State::Waiting, Reason::Limit));
+    // What may stand there is not forgotten meanwhile.
+    let mut unwanted = succeed(&rig, settings(), seconds(1));
+    unwanted.give(Input::Unwant);
+    assert_eq!(unwanted.last().expires(), 0);
+    rig.wake();
+    assert_eq!((rig.state(), rig.last().expires()), (State::Registering, 3600));
+}
+
+#[test]
 fn l4_a_successor_removes_a_binding_that_nobody_wants() {
     let rig = Rig::registered(settings(), 600);
     let contact = rig.machine.binding().expect("it is registered").contact.clone();
