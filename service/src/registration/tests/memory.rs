@@ -167,6 +167,24 @@ fn l4_a_successor_removes_a_binding_that_nobody_wants() {
 }
 
 #[test]
+fn l4_with_it_goes_what_else_of_ours_stands_there_and_that_ends() {
+    let mut next = succeed(&Rig::registered(settings(), 600), settings(), seconds(1));
+    next.give(Input::Unwant);
+    let until = next.now + seconds(4);
+    let left = [1, 2].map(|host| format!("sip:{TOKEN}@203.0.113.{host}:5060"));
+    let lists = left.each_ref().map(|uri| format!("<{uri}>")).join(", ");
+    for uri in &left {
+        next.pass(seconds(1));
+        next.answer(200, &[("Contact", &lists)]);
+        assert_eq!((next.last().request.contact_uri.as_ref(), next.last().expires()), (Some(uri), 0));
+        assert_eq!(next.machine.memory().binding.expect("it stands").contact.as_ref(), Some(uri));
+        assert_eq!(next.machine.wakeup(), Some(until), "E12: 4 s in all");
+    }
+    next.answer(200, &[("Contact", &lists)]);
+    assert!(next.machine.is_idle() && next.sends() == 0);
+}
+
+#[test]
 fn a_binding_that_has_run_out_is_nobodys() {
     let rig = Rig::registered(settings(), 600);
     assert!(succeed(&rig, settings(), seconds(601)).machine.is_idle());
