@@ -147,23 +147,28 @@ pub struct Journal {
 
 impl Journal {
     /// Reads what a predecessor left in `dir` and goes on from there. Of another boot nothing is taken over; of
-    /// another bus (its GUID) only what is known of registrations: bus names mean other clients there. Where there
-    /// is no room to write, what is read is still served.
+    /// another bus (its GUID) only what is known of registrations: bus names mean other clients there. One that cannot
+    /// be read is set aside; where it cannot be written, what is read is still served.
     pub fn open(dir: &Path, boot: &str, bus: &str) -> Result<(Self, Standing), JournalError> {
         let path = dir.join("journal");
         let at = |cause| JournalError { path: path.clone(), cause };
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at)?;
-        let standing = match fs::read(&path) {
+        let standing = match read(&path) {
             Ok(text) => replay(&text, boot, bus),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Standing::default(),
-            Err(cause) => return Err(at(cause)),
+            Err(cause) => {
+                let error = at(cause);
+                tracing::error!("the clients' holds are lost, the journal cannot be read: {error}");
+                let _ = fs::rename(&path, path.with_extension("unreadable"));
+                Standing::default()
+            }
         };
         let head = Line::Journal { boot: boot.to_owned(), bus: bus.to_owned() };
         let mut journal = Self { path, file: None, head, standing: standing.clone(), lines: 0 };
-        match journal.write_anew() {
-            Err(error) if error.cause.kind() != io::ErrorKind::StorageFull => Err(error),
-            _ => Ok((journal, standing)),
+        if let Err(error) = journal.write_anew() {
+            tracing::error!("holds would not survive a crash now: {error}");
         }
+        Ok((journal, standing))
     }
 
     /// Notes one change.
@@ -205,6 +210,14 @@ impl Journal {
     }
 }
 
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let kind = fs::metadata(path)?.file_type();
+    if !kind.is_file() && !kind.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "is no plain file"));
+    }
+    fs::read(path)
+}
+
 fn write_anew(path: &Path, head: &Line, standing: &Standing) -> io::Result<File> {
     let beside = path.with_extension("new");
     let mut text = Vec::new();
@@ -222,18 +235,24 @@ fn write_anew(path: &Path, head: &Line, standing: &Standing) -> io::Result<File>
 /// What the lines of `text` add up to. A last line without its end was never acknowledged.
 fn replay(text: &[u8], boot: &str, bus: &str) -> Standing {
     let mut standing = Standing::default();
-    let mut same_bus = false;
+    let (mut same_bus, mut damaged) = (false, 0);
     let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
     for (number, line) in text[..whole].split(|byte| *byte == b'\n').enumerate() {
-        let line = serde_json::from_slice::<Line>(line);
-        match (number, line) {
+        match (number, serde_json::from_slice(line)) {
             (0, Ok(Line::Journal { boot: its_boot, bus: its_bus })) if its_boot == boot => {
                 same_bus = its_bus == bus;
             }
-            (0, _) => return Standing::default(),
+            (0, Ok(Line::Journal { .. })) => return Standing::default(),
+            (0, _) => {
+                tracing::error!("the clients' holds are lost: the journal does not begin as one");
+                return Standing::default();
+            }
             (_, Ok(line)) => standing.take(line),
-            (_, Err(_)) => {}
+            (_, Err(_)) => damaged += usize::from(!line.is_empty()),
         }
+    }
+    if damaged > 0 {
+        tracing::error!("{damaged} lines of the journal cannot be read: holds may be lost");
     }
     if !same_bus {
         standing.sessions.clear();
@@ -314,6 +333,23 @@ mod tests {
         let lines = fs::read_to_string(&path).unwrap().lines().count();
         assert!(lines < 2 * SLACK, "{lines} lines");
         assert_eq!(Journal::open(dir.path(), "boot", "bus").unwrap().1, model(&notes));
+    }
+
+    #[test]
+    fn a_journal_that_cannot_be_read_or_written_keeps_nobody_from_starting() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        fs::create_dir(&path).unwrap();
+        let notes = [Note::SessionAdded(":1.1".into(), 7)];
+        written(dir.path(), &notes);
+        assert_eq!(Journal::open(dir.path(), "boot", "bus").unwrap().1, model(&notes));
+        fs::write(&path, "no journal\n").unwrap();
+        assert_eq!(Journal::open(dir.path(), "boot", "bus").unwrap().1, Standing::default());
+        written(dir.path(), &notes);
+        fs::create_dir(path.with_extension("new")).unwrap();
+        let (mut journal, standing) = Journal::open(dir.path(), "boot", "bus").unwrap();
+        assert_eq!(standing, model(&notes));
+        assert!(journal.record(&notes[0]).is_err());
     }
 
     #[test]

@@ -26,8 +26,9 @@ impl Registration {
             (Purpose::Register, 200..300) => self.granted(&response, rewritten, turn),
             (Purpose::Register, _) if !self.wanted => self.ended_unwanted(turn),
             (_, 401 | 407) => self.challenged(&response, turn),
-            (Purpose::Deregister, 200..300) if self.finds_contact(&response) => self.deregister_again(turn),
-            (Purpose::Deregister | Purpose::RemoveStray(_), _) => self.farewell_done(turn),
+            (Purpose::Deregister, 200..300) => self.removed(&response, turn),
+            (Purpose::RemoveStrays(uris), 200..300) => self.remove_strays(&uris[1..], turn),
+            (Purpose::Deregister | Purpose::RemoveStrays(_), _) => self.farewell_done(turn),
             (Purpose::Register, status) => self.refused_with(status, &response, turn),
         }
     }
@@ -44,13 +45,6 @@ impl Registration {
         match self.attempt.as_ref().map(|attempt| &attempt.purpose) {
             Some(Purpose::Deregister) => self.deregistered(turn),
             _ => self.attempt_over(turn),
-        }
-    }
-
-    /// What stands there is known better now.
-    fn deregister_again(&mut self, turn: &mut Turn<'_>) {
-        if let Some(attempt) = self.attempt.take() {
-            self.deregister_with(attempt.settings, turn);
         }
     }
 

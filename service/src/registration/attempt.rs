@@ -17,8 +17,8 @@ pub(super) enum Purpose {
     Register,
     /// De-register.
     Deregister,
-    /// Remove a stray binding of ours, by its Contact URI (L4).
-    RemoveStray(String),
+    /// Remove stray bindings of ours one by one, by their Contact URIs; the first is under way (L4).
+    RemoveStrays(Vec<String>),
 }
 
 /// An attempt under way.
@@ -56,6 +56,8 @@ pub(super) struct Attempt {
     pub concessions: u32,
     /// A challenge to a de-registration was answered (E12).
     pub farewell_challenged: bool,
+    /// Contact URIs that a de-registration has removed (L4).
+    pub removed: Vec<String>,
 }
 
 impl Attempt {
@@ -78,6 +80,7 @@ impl Attempt {
             asked: 0,
             concessions: 0,
             farewell_challenged: false,
+            removed: Vec::new(),
         }
     }
 
@@ -86,9 +89,9 @@ impl Attempt {
         self.target.is_none()
     }
 
-    /// Does it remove another binding of ours (L4)?
-    pub fn removes_stray(&self) -> bool {
-        matches!(self.purpose, Purpose::RemoveStray(_))
+    /// Does it remove other bindings of ours (L4)?
+    pub fn removes_strays(&self) -> bool {
+        matches!(self.purpose, Purpose::RemoveStrays(_))
     }
 
     /// Keeps the failure that says most: of targets without a route the first, else the last one.
@@ -223,7 +226,7 @@ impl Registration {
     pub(super) fn try_next(&mut self, turn: &mut Turn<'_>) {
         match self.attempt.as_ref().map(|attempt| &attempt.purpose) {
             Some(Purpose::Deregister) => return self.deregistered(turn),
-            Some(Purpose::RemoveStray(_)) => return self.attempt_over(turn),
+            Some(Purpose::RemoveStrays(_)) => return self.attempt_over(turn),
             _ => {}
         }
         // H6: nobody wants it any more.

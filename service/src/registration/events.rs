@@ -8,7 +8,7 @@ use super::{Failure, Reason, timing};
 impl Registration {
     pub(super) fn flow_lost(&mut self, turn: &mut Turn<'_>) {
         // A REGISTER in flight hears of its flow by itself; the removal of a stray (L4) says nothing of ours.
-        if self.attempt.as_ref().is_some_and(|attempt| !attempt.removes_stray()) {
+        if self.attempt.as_ref().is_some_and(|attempt| !attempt.removes_strays()) {
             return;
         }
         // It may be told twice, and counts once.

@@ -11,6 +11,8 @@ use crate::settings::SipUri;
 
 /// What a malformed expiry counts as (RFC 3261 §10.3, step 7).
 const MALFORMED: u32 = 3600;
+/// Stray bindings of ours that are removed after one answer.
+const STRAYS: usize = 8;
 
 impl Registration {
     /// `rewritten`: this answer showed that the server sees us elsewhere than its Contact says.
@@ -34,13 +36,18 @@ impl Registration {
             return self.granted_nothing(response, turn);
         }
         let binding = self.binding_of(response, &contacts, ours, granted, turn);
-        let stray = self.stray(&contacts, ours, response);
+        let strays =
+            ours.map(|ours| self.strays(&contacts, &[ours.uri, &response.contact])).unwrap_or_default();
         self.stand(binding, granted, rewritten, turn);
+        self.remove_strays(&strays, turn);
+    }
+
+    /// What is put off comes after the removal; what moves away takes its own binding along only.
+    pub(super) fn remove_strays(&mut self, strays: &[String], turn: &mut Turn<'_>) {
         let settings = self.attempt.as_ref().map(|attempt| attempt.settings.clone());
-        match (stray, settings) {
-            // What is put off comes after the removal; what moves away takes its own binding along only.
-            (Some(uri), Some(settings)) if self.wanted && self.queued.is_none() && !self.network_news => {
-                self.begin_with(Purpose::RemoveStray(uri), settings, turn);
+        match settings.filter(|_| !strays.is_empty()) {
+            Some(settings) if self.wanted && self.queued.is_none() && !self.network_news => {
+                self.begin_with(Purpose::RemoveStrays(strays.to_vec()), settings, turn);
             }
             _ => self.attempt_over(turn),
         }
@@ -91,39 +98,38 @@ impl Registration {
         user == Some(self.identity.token.as_str())
     }
 
-    /// A binding of ours at another address: this registrar ignores instance ids (L4).
-    fn stray(
-        &self,
-        contacts: &[NameAddr<'_>],
-        ours: Option<&NameAddr<'_>>,
-        response: &Response,
-    ) -> Option<String> {
-        let ours = ours?;
+    /// Bindings of ours at other addresses than `known`: this registrar ignores instance ids (L4). A list of more than a
+    /// few is not believed.
+    fn strays(&self, contacts: &[NameAddr<'_>], known: &[&str]) -> Vec<String> {
         contacts
             .iter()
-            .find(|contact| {
-                let same = same_uri(contact.uri, ours.uri) || same_uri(contact.uri, &response.contact);
-                self.has_our_token(contact) && !same
-            })
-            .filter(|contact| is_plain(contact.uri))
+            .filter(|contact| self.has_our_token(contact) && is_plain(contact.uri))
+            .filter(|contact| contact.param("expires").is_none_or(|expires| expires.trim() != "0"))
+            .filter(|contact| !known.iter().any(|known| same_uri(contact.uri, known)))
             .map(|contact| contact.uri.to_owned())
+            .take(STRAYS)
+            .collect()
     }
 
-    /// Where a predecessor had a REGISTER in flight, this answer to a de-registration lists the binding that it made, if
-    /// it made one at another address than ours (L4).
-    pub(super) fn finds_contact(&mut self, response: &Response) -> bool {
+    /// A de-registration has done its work. What stands there still of ours, as crashes leave it at a registrar that
+    /// ignores instance ids, is removed as well, in the same time (L4, E12).
+    pub(super) fn removed(&mut self, response: &Response, turn: &mut Turn<'_>) {
         let contacts = response.list("Contact");
-        let contacts = contacts.iter().filter_map(|value| NameAddr::parse(value));
-        let found = contacts
-            .filter(|contact| self.has_our_token(contact) && is_plain(contact.uri))
-            .find(|contact| !same_uri(contact.uri, &response.contact))
-            .map(|contact| contact.uri.to_owned());
-        match &mut self.standing {
-            Some(Standing::Inherited(BindingMemory { contact: contact @ None, .. })) => {
-                *contact = found;
-                contact.is_some()
+        let contacts: Vec<_> = contacts.iter().filter_map(|value| NameAddr::parse(value)).collect();
+        let (Some(attempt), Some(standing)) = (&mut self.attempt, &self.standing) else {
+            return self.farewell_done(turn);
+        };
+        attempt.removed.push(response.contact.clone());
+        attempt.farewell_challenged = false;
+        let memory = standing.memory();
+        let removed = attempt.removed.clone();
+        let known: Vec<&str> = removed.iter().map(String::as_str).collect();
+        match self.strays(&contacts, &known).into_iter().next() {
+            Some(uri) if removed.len() <= STRAYS => {
+                self.standing = Some(Standing::Inherited(BindingMemory { contact: Some(uri), ..memory }));
+                self.send_again(turn);
             }
-            _ => false,
+            _ => self.farewell_done(turn),
         }
     }
 

@@ -69,7 +69,7 @@ impl Registration {
         match attempt.purpose {
             Purpose::Register => {}
             // Any other final answer ends a farewell, and one more challenge is one (E12).
-            Purpose::Deregister | Purpose::RemoveStray(_) => {
+            Purpose::Deregister | Purpose::RemoveStrays(_) => {
                 if std::mem::replace(&mut attempt.farewell_challenged, true) || !has_password {
                     return self.farewell_done(turn);
                 }

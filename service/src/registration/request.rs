@@ -13,7 +13,7 @@ impl Registration {
     pub(super) fn asked_expires(&self, attempt: &Attempt) -> u32 {
         match attempt.purpose {
             Purpose::Register => attempt.settings.expires().max(self.learnt.min_expires.unwrap_or(0)),
-            Purpose::Deregister | Purpose::RemoveStray(_) => 0,
+            Purpose::Deregister | Purpose::RemoveStrays(_) => 0,
         }
     }
 
@@ -28,9 +28,9 @@ impl Registration {
             contact_params.push(String::from("reg-id=1"));
         }
         let contact_uri = match &attempt.purpose {
-            Purpose::RemoveStray(uri) => {
+            Purpose::RemoveStrays(uris) => {
                 contact_params.clear();
-                Some(uri.clone())
+                uris.first().cloned()
             }
             // Exactly what stands there, whatever flow it was registered over.
             Purpose::Deregister => {
@@ -39,7 +39,7 @@ impl Registration {
             Purpose::Register => None,
         };
         contact_params.push(format!("expires={}", attempt.asked));
-        if !attempt.removes_stray() {
+        if !attempt.removes_strays() {
             contact_params.extend(settings.contact_params.clone().unwrap_or_default());
         }
 

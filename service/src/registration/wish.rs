@@ -72,12 +72,12 @@ impl Registration {
             return self.deregister(turn);
         }
         let now = turn.now;
-        if self.standing_until(now).is_some() {
-            // A predecessor's binding is confirmed; that is no new attempt (E10).
+        self.standing = self.standing.take().filter(|standing| standing.expires_at() > now);
+        if self.standing.as_ref().is_some_and(|standing| standing.contact().is_some()) {
+            // A predecessor's binding is confirmed; that is no new attempt (E10). What it had in flight is.
             self.phase = Phase::Registering;
             return self.begin(Purpose::Register, turn);
         }
-        self.standing = None;
         if let Some(until) = self.learnt.not_before.filter(|until| *until > now) {
             self.phase = Phase::Waiting(Reason::Server, Some(until));
             return;

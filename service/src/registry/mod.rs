@@ -116,15 +116,22 @@ impl Registry {
             let before = farewells.remove(&record.id).map(|record| record.settings);
             registry.insert(Profile::new(record, memory, before, now));
         }
-        registry.adopt(sessions, holds);
-        registry.adopt_agents(agents);
         let mut effects = Effects::default();
+        registry.adopt(sessions, holds, &mut effects);
+        registry.adopt_agents(agents);
         for id in registry.profiles.keys().copied().collect::<Vec<_>>() {
             registry.take_up(id, now, &mut effects);
         }
         for (id, record) in farewells {
             let memory = memories.remove(&id).map(Box::new);
             registry.bid_farewell(Profile::new(record, memory, None, now), now, &mut effects);
+        }
+        // Of profiles that are gone; a binding of one that cannot be read may still be asked about.
+        let is_bound = |memory: &effect::ProfileMemory| {
+            memory.registration.binding.as_ref().is_some_and(|binding| binding.expires_at > now)
+        };
+        for (id, _) in memories.into_iter().filter(|(_, memory)| !is_bound(memory)) {
+            effects.note(effect::Note::MemoryGone(id));
         }
         (registry, effects.into_vec())
     }

@@ -35,17 +35,26 @@ impl Registry {
         Ok(())
     }
 
-    /// Takes over a predecessor's sessions and holds (H9). Holds of unknown sessions or profiles are dropped.
-    pub(super) fn adopt(&mut self, sessions: Vec<Caller>, holds: Vec<(Name, u32, String)>) {
+    /// Takes over a predecessor's sessions and holds (H9). Holds of unknown sessions or profiles are dropped: the
+    /// predecessor may have ended between the removal of a profile and the note about its holds.
+    pub(super) fn adopt(
+        &mut self,
+        sessions: Vec<Caller>,
+        holds: Vec<(Name, u32, String)>,
+        effects: &mut Effects,
+    ) {
         for Caller { name, uid, pid } in sessions {
             self.sessions.insert(name, Session { uid, pid, held: BTreeSet::new() });
         }
         for (name, id, token) in holds {
-            let (Some(session), Some(profile)) = (self.sessions.get_mut(&name), self.profiles.get_mut(&id))
-            else {
+            let session = self.sessions.get_mut(&name);
+            let profile = self.profiles.get_mut(&id);
+            let (Some(session), Some(profile)) = (session, profile) else {
+                effects.note(Note::HoldGone(name, id, token));
                 continue;
             };
             if !profile.is_visible_to(session.uid) {
+                effects.note(Note::HoldGone(name, id, token));
                 continue;
             }
             session.held.insert(id);

@@ -57,6 +57,7 @@ impl<F: Files> Store<F> {
             match read {
                 Some((id, (record, written))) => {
                     self.farewells.insert(id, written.generation());
+                    self.next_id = self.next_id.max(id.saturating_add(1));
                     records.push(record);
                 }
                 None => {
@@ -64,7 +65,7 @@ impl<F: Files> Store<F> {
                         let path = path.display();
                         tracing::warn!("{path} cannot be read: a binding may be left until it runs out");
                     }
-                    self.repair(Step::Remove(&path))?;
+                    self.repair(Step::Remove(&path));
                 }
             }
         }

@@ -73,7 +73,7 @@ impl<F: Files> Store<F> {
         for name in self.names("profiles")? {
             let path = self.dir("profiles").join(&name);
             if name.ends_with(".new") {
-                self.repair(Step::Remove(&path))?;
+                self.repair(Step::Remove(&path));
                 continue;
             }
             let Some(id) = name.split('.').next().and_then(parse_id) else {
@@ -100,7 +100,7 @@ impl<F: Files> Store<F> {
 
     pub(super) fn read_profile(&self, id: u32, path: &Path) -> Result<(Record, Written), Unusable> {
         let broken = |error: &dyn std::fmt::Display| Unusable::Broken(error.to_string());
-        let text = fs::read(path).map_err(|error| broken(&error))?;
+        let text = read_file(path).map_err(|error| broken(&error))?;
         let parsed: ProfileText = serde_json::from_slice(&text).map_err(|error| broken(&error))?;
         let ProfileText { owner, shared, identity, secrets: generation, mut settings } = parsed;
         let mut kept = None;
@@ -119,7 +119,7 @@ impl<F: Files> Store<F> {
     fn read_secrets(&self, id: u32, generation: u64) -> Result<SecretsText, Unusable> {
         let path = self.secrets_path(id, generation);
         let broken = |what: String| Unusable::Broken(format!("its secrets in {} {what}", path.display()));
-        let kept = fs::read(&path).map_err(|error| broken(format!("cannot be read: {error}")))?;
+        let kept = read_file(&path).map_err(|error| broken(format!("cannot be read: {error}")))?;
         let text = self.seal.open(kept, id).map_err(|why| Unusable::Sealed(path.clone(), why))?;
         // The parser's own words may quote the text: they are not repeated.
         serde_json::from_slice(&text).map_err(|_| broken(String::from("are no secrets")))
@@ -127,7 +127,7 @@ impl<F: Files> Store<F> {
 
     fn load_defaults(&mut self, loaded: &mut Loaded) -> Result<(), StoreError> {
         let path = self.root.join("defaults.json");
-        let read = match fs::read(&path) {
+        let read = match read_file(&path) {
             Ok(text) => serde_json::from_slice(&text).map_err(|error| error.to_string()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
             Err(error) => Err(error.to_string()),
@@ -142,10 +142,11 @@ impl<F: Files> Store<F> {
 
     fn load_next_id(&mut self) -> Result<(), StoreError> {
         let path = self.root.join("next-id");
-        match fs::read_to_string(&path) {
+        match read_file(&path) {
             Ok(text) => {
+                let number = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse::<u32>().ok());
                 // Losing this number could give an id twice: that is worse than not starting.
-                let floor: u32 = text.trim().parse().map_err(|_| StoreError::Disk {
+                let floor = number.ok_or_else(|| StoreError::Disk {
                     path,
                     cause: io::Error::new(
                         io::ErrorKind::InvalidData,
@@ -163,7 +164,7 @@ impl<F: Files> Store<F> {
     /// Removes leftovers of interrupted writes, and makes the boot unit's markers true.
     fn sweep(&mut self) -> Result<(), StoreError> {
         for name in ["next-id.new", "defaults.new"] {
-            self.repair(Step::Remove(&self.root.join(name)))?;
+            self.repair(Step::Remove(&self.root.join(name)));
         }
         for name in self.names("secrets")? {
             let id = name.split('.').next().and_then(parse_id);
@@ -180,7 +181,7 @@ impl<F: Files> Store<F> {
                 _ => false,
             };
             if !belongs {
-                self.repair(Step::Remove(&self.dir("secrets").join(&name)))?;
+                self.repair(Step::Remove(&self.dir("secrets").join(&name)));
             }
         }
         self.repair_markers()
@@ -196,11 +197,11 @@ impl<F: Files> Store<F> {
             self.written.iter().filter(|(_, written)| wanted(written)).map(|(id, _)| *id).collect();
         for name in self.names("auto-register")? {
             if !parse_id(&name).is_some_and(|id| marked.contains(&id)) {
-                self.repair(Step::Remove(&dir.join(&name)))?;
+                self.repair(Step::Remove(&dir.join(&name)));
             }
         }
         for id in &marked {
-            self.repair(Step::Create(&dir.join(id.to_string())))?;
+            self.repair(Step::Create(&dir.join(id.to_string())));
         }
         for (id, written) in &mut self.written {
             written.auto_register = marked.contains(id);
@@ -231,11 +232,11 @@ impl<F: Files> Store<F> {
         }
     }
 
-    /// What a start puts right. A disk that cannot be written is served as it is: who only registers needs no more.
-    pub(super) fn repair(&self, step: Step<'_>) -> Result<(), StoreError> {
+    /// What a start puts right. Where the disk refuses, it is served as it is: nothing here is needed to go on.
+    pub(super) fn repair(&self, step: Step<'_>) {
         match self.run(step) {
-            Err(error) if is_read_only(&error) => Ok(()),
-            result => result,
+            Err(error) if !is_read_only(&error) => tracing::warn!("a leftover stays: {error}"),
+            _ => {}
         }
     }
 
@@ -248,6 +249,20 @@ impl<F: Files> Store<F> {
         }
         names.sort();
         Ok(names)
+    }
+}
+
+/// A file past that is none of ours, bytes: a profile has 320 KiB at most.
+const LARGEST: u64 = 16 * 1024 * 1024;
+
+/// A file's content; what would keep us waiting, or take all memory, is refused.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let about = fs::metadata(path)?;
+    let refused = |why| Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    match about.file_type() {
+        kind if !kind.is_file() && !kind.is_dir() => refused("is no plain file"),
+        _ if about.len() > LARGEST => refused("is larger than any file of the service"),
+        _ => fs::read(path),
     }
 }
 

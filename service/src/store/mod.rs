@@ -152,14 +152,18 @@ impl<F: Files> Store<F> {
         Ok(())
     }
 
-    /// Writes the default that `uid` chose.
+    /// Writes the default that `uid` chose. On an error the disk has what it had.
     pub fn set_default(&mut self, uid: u32, profile: u32) -> Result<(), StoreError> {
         let mut defaults = self.defaults.clone();
         defaults.insert(uid, profile);
         // Those of profiles that are gone mean nothing any more, but for one that is set aside (U2).
         defaults.retain(|_, profile| *profile < self.next_id);
         let text = serde_json::to_vec_pretty(&defaults).map_err(|error| StoreError::Text(profile, error))?;
-        self.write_whole(&self.root.join("defaults.json"), &text)?;
+        let path = self.root.join("defaults.json");
+        if let Err(error) = self.write_whole(&path, &text) {
+            self.put_back_defaults(&path, &text);
+            return Err(error);
+        }
         self.defaults = defaults;
         Ok(())
     }
@@ -189,6 +193,20 @@ impl<F: Files> Store<F> {
         }
         if !self.written.get(&id).is_some_and(|before| before.auto_register) {
             let _ = self.run(Step::Remove(&self.dir("auto-register").join(id.to_string())));
+        }
+    }
+
+    /// The same for the defaults, whose write of `refused` failed.
+    fn put_back_defaults(&self, path: &Path, refused: &[u8]) {
+        if std::fs::read(path).ok().as_deref() != Some(refused) {
+            return;
+        }
+        let result = match serde_json::to_vec_pretty(&self.defaults) {
+            Ok(text) => self.write_whole(path, &text).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = result {
+            tracing::error!("a default may be changed on disk although its change failed: {error}");
         }
     }
 

@@ -7,6 +7,7 @@ use super::*;
 use crate::registration::Identity;
 use crate::settings::{Settings, Value, Values};
 
+mod damage;
 mod farewell;
 
 /// A disk that stops after a number of steps: from then on everything fails, as after a crash. What was not

@@ -132,6 +132,28 @@ fn h9_a_successor_confirms_a_binding_and_that_counts_for_no_limit() {
 }
 
 #[test]
+fn e10_a_successor_that_confirms_no_binding_but_asks_for_one_counts() {
+    // Killed each time before the answer to a wrong password comes.
+    let mut rig = Rig::new(settings());
+    rig.give(Input::Want);
+    rig.resolve(&[udp(1)]);
+    for attempt in 1..=6 {
+        rig.answer(401, &[("WWW-Authenticate", "Digest realm=\"r\", nonce=\"n\"")]);
+        assert!(rig.last().header("Authorization").is_some());
+        rig = succeed(&rig, settings(), seconds(1));
+        rig.give(Input::Want);
+        assert_eq!(rig.sends(), usize::from(attempt < 6), "attempt {attempt}");
+    }
+    assert_eq!((rig.state(), rig.reason()), (State::Waiting, Reason::Limit));
+    // What may stand there is not forgotten meanwhile.
+    let mut unwanted = succeed(&rig, settings(), seconds(1));
+    unwanted.give(Input::Unwant);
+    assert_eq!(unwanted.last().expires(), 0);
+    rig.wake();
+    assert_eq!((rig.state(), rig.last().expires()), (State::Registering, 3600));
+}
+
+#[test]
 fn l4_a_successor_removes_a_binding_that_nobody_wants() {
     let rig = Rig::registered(settings(), 600);
     let contact = rig.machine.binding().expect("it is registered").contact.clone();
@@ -142,6 +164,24 @@ fn l4_a_successor_removes_a_binding_that_nobody_wants() {
     assert_eq!((next.state(), next.last().contact(next.local)), (State::Unregistering, contact));
     next.farewell();
     assert!(next.machine.is_idle());
+}
+
+#[test]
+fn l4_with_it_goes_what_else_of_ours_stands_there_and_that_ends() {
+    let mut next = succeed(&Rig::registered(settings(), 600), settings(), seconds(1));
+    next.give(Input::Unwant);
+    let until = next.now + seconds(4);
+    let left = [1, 2].map(|host| format!("sip:{TOKEN}@203.0.113.{host}:5060"));
+    let lists = left.each_ref().map(|uri| format!("<{uri}>")).join(", ");
+    for uri in &left {
+        next.pass(seconds(1));
+        next.answer(200, &[("Contact", &lists)]);
+        assert_eq!((next.last().request.contact_uri.as_ref(), next.last().expires()), (Some(uri), 0));
+        assert_eq!(next.machine.memory().binding.expect("it stands").contact.as_ref(), Some(uri));
+        assert_eq!(next.machine.wakeup(), Some(until), "E12: 4 s in all");
+    }
+    next.answer(200, &[("Contact", &lists)]);
+    assert!(next.machine.is_idle() && next.sends() == 0);
 }
 
 #[test]

@@ -250,6 +250,20 @@ fn l4_our_token_at_another_address_is_removed_by_one_register() {
 }
 
 #[test]
+fn l4_what_several_crashes_left_is_removed_one_by_one() {
+    let mut rig = Rig::new(settings());
+    rig.give(Input::Want);
+    rig.resolve(&[udp(1)]);
+    let left = [1, 2, 3].map(|host| format!("sip:{TOKEN}@203.0.113.{host}:5060"));
+    rig.accept_with(600, &[("Contact", &left.each_ref().map(|uri| format!("<{uri}>;expires=9")).join(", "))]);
+    for uri in &left {
+        assert_eq!((rig.last().request.contact_uri.as_ref(), rig.last().expires()), (Some(uri), 0));
+        rig.answer(200, &[]);
+    }
+    assert_eq!((rig.sends(), rig.state()), (0, State::Registered));
+}
+
+#[test]
 fn l4_a_listed_contact_that_could_not_stand_in_a_request_is_left_alone() {
     for odd in ["1\rX: y", "1 2", "\u{e9}.example.org", "a\tb"] {
         let mut rig = Rig::new(settings());

@@ -66,6 +66,23 @@ fn u5_a_profile_without_a_binding_is_gone_at_once() {
 }
 
 #[test]
+fn h9_what_was_noted_of_a_profile_that_is_gone_is_struck_out() {
+    // Killed between the removal on disk and its note.
+    let (owner, id) = (caller(1, 1000), 7);
+    let hold = (owner.name.clone(), id, String::from("token"));
+    let start = Start {
+        memories: BTreeMap::from([(id, effect::ProfileMemory::default())]),
+        sessions: vec![owner],
+        holds: vec![hold.clone()],
+        ..Start::default()
+    };
+    let random = Box::new(rand::rngs::StdRng::seed_from_u64(7));
+    let (_, effects) = Registry::start(Rules::default(), start, random, Moment::from_millis(1));
+    let gone = [Note::HoldGone(hold.0, hold.1, hold.2), Note::MemoryGone(id)];
+    assert_eq!(effects, gone.map(Effect::Note));
+}
+
+#[test]
 fn u3c_l4_a_move_is_finished_by_the_successor() {
     let (mut world, owner) = (World::new(), caller(1, 1000));
     let id = world.registered(&owner);
