@@ -1,5 +1,7 @@
 //! The command line, from which help, completions and man page are made.
 
+use std::ffi::OsString;
+
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -71,7 +73,7 @@ pub enum Action {
         id: u32,
         /// The command to run
         #[arg(last = true, value_name = "COMMAND")]
-        command: Vec<String>,
+        command: Vec<OsString>,
     },
     /// Show what happens, as it happens
     Watch,

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use super::output::printable;
+
 /// A failure: what to say, and the exit code.
 #[derive(Debug)]
 pub struct Failure {
-    /// One sentence.
+    /// One sentence; empty where there is nothing to say.
     pub message: String,
     /// The exit code.
     pub code: u8,
@@ -15,11 +17,23 @@ pub struct Failure {
 pub const USAGE: u8 = 2;
 /// The service cannot be reached.
 pub const UNREACHABLE: u8 = 3;
+/// There is no such profile.
+pub const NOT_FOUND: u8 = 4;
 
 impl Failure {
     /// The command line is wrong.
     pub fn usage(message: impl Into<String>) -> Self {
         Self { message: message.into(), code: USAGE }
+    }
+
+    /// The service, or its bus, is not there.
+    pub fn unreachable(message: impl Into<String>) -> Self {
+        Self { message: message.into(), code: UNREACHABLE }
+    }
+
+    /// Everything is said already.
+    pub fn quiet(code: u8) -> Self {
+        Self { message: String::new(), code }
     }
 
     /// Something of the system failed.
@@ -30,7 +44,8 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        // What was asked for may be in it, escape sequences and all.
+        f.write_str(&printable(&self.message))
     }
 }
 
@@ -46,12 +61,12 @@ impl From<zbus::Error> for Failure {
             }
             other => {
                 let message = format!("the bus connection failed: {other}");
-                return Self { message, code: UNREACHABLE };
+                return Self::unreachable(message);
             }
         };
         let short = name.rsplit('.').next().unwrap_or_default();
         let code = match short {
-            "NotFound" | "UnknownObject" => 4,
+            "NotFound" | "UnknownObject" => NOT_FOUND,
             "AccessDenied" | "InteractiveAuthorizationRequired" => 5,
             "ServiceUnknown" | "NoServer" | "NoReply" | "NameHasNoOwner" | "Disconnected" => UNREACHABLE,
             _ if name.starts_with("org.freedesktop.DBus.Error.Spawn") => UNREACHABLE,
@@ -63,5 +78,11 @@ impl From<zbus::Error> for Failure {
             message
         };
         Self { message, code }
+    }
+}
+
+impl From<zbus::fdo::Error> for Failure {
+    fn from(error: zbus::fdo::Error) -> Self {
+        zbus::Error::from(error).into()
     }
 }

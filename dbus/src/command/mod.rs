@@ -24,24 +24,30 @@ pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return report(&Failure::other(error.to_string())),
+        Err(error) => return end(&Failure::other(error.to_string())),
     };
-    match runtime.block_on(act(arguments)) {
-        Ok(code) => code,
-        Err(failure) => report(&failure),
-    }
+    runtime.block_on(act(arguments)).unwrap_or_else(|failure| end(&failure))
 }
 
-fn report(failure: &Failure) -> ExitCode {
-    eprintln!("sip-profiles: {failure}");
+fn end(failure: &Failure) -> ExitCode {
+    report(failure);
     ExitCode::from(failure.code)
+}
+
+/// Says what failed, where that was not said already.
+fn report(failure: &Failure) {
+    if !failure.message.is_empty() {
+        note(&format!("sip-profiles: {failure}\n"));
+    }
 }
 
 async fn act(arguments: Arguments) -> Result<ExitCode, Failure> {
     let Arguments { session, json, action } = arguments;
     match action {
         Action::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "sip-profiles", &mut std::io::stdout());
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "sip-profiles", &mut text);
+            print(&String::from_utf8_lossy(&text))?;
             return Ok(ExitCode::SUCCESS);
         }
         Action::Man => {
@@ -100,9 +106,8 @@ impl Service {
             true => ("session", Connection::session().await),
             false => ("system", Connection::system().await),
         };
-        let connection = connection.map_err(|error| Failure {
-            message: format!("the {name} bus cannot be reached: {error}; is dbus running?"),
-            code: failure::UNREACHABLE,
+        let connection = connection.map_err(|error| {
+            Failure::unreachable(format!("the {name} bus cannot be reached: {error}; is dbus running?"))
         })?;
         let registry =
             RegistryProxy::builder(&connection).cache_properties(CacheProperties::No).build().await?;
@@ -125,10 +130,16 @@ impl Service {
 pub fn print(text: &str) -> Result<(), Failure> {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).or_else(|error| match error.kind() {
-        std::io::ErrorKind::BrokenPipe => std::process::exit(0),
-        _ => Err(Failure::other(error.to_string())),
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
+        std::io::ErrorKind::BrokenPipe => Failure::quiet(0),
+        _ => Failure::other(error.to_string()),
     })
+}
+
+/// Prints to standard error. Where nobody reads that, nothing else is to be done.
+pub fn note(text: &str) {
+    use std::io::Write;
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 /// The id in an object path, as people know it.
