@@ -102,6 +102,12 @@ async fn completions_and_man_page_come_from_the_same_source() {
         page.contains(".TH") && page.contains("SET\\-PASSWORD") | page.contains("SET-PASSWORD"),
         "{page}"
     );
+    assert!(!page.contains("list(1)"), "a page that does not exist: {page}");
+    for action in ["add", "hold", "set", "completions"] {
+        let help = text(&run(&bus, &["help", action], "").await.stdout);
+        let usage = help.lines().find_map(|line| line.strip_prefix("Usage: ")).unwrap().replace('-', "\\-");
+        assert!(page.contains(&usage), "{usage}: {page}");
+    }
 }
 
 /// Adds alice's account with its password.

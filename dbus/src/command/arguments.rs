@@ -23,7 +23,8 @@ pub struct Arguments {
     pub action: Action,
 }
 
-const EXIT_CODES: &str = "Exit codes:\n  0  done\n  1  the service refused, or the registration failed\n  \
+/// What the exit codes mean, a line each.
+pub const EXIT_CODES: &str = "Exit codes:\n  0  done\n  1  the service refused, or the registration failed\n  \
                           2  the command line is wrong\n  3  the service cannot be reached\n  4  no such profile\n  \
                           5  not allowed\n  hold -- COMMAND ends with the exit code of COMMAND";
 

@@ -3,6 +3,7 @@
 mod arguments;
 mod failure;
 mod hold;
+mod man;
 mod output;
 mod password;
 mod profiles;
@@ -51,7 +52,7 @@ async fn act(arguments: Arguments) -> Result<ExitCode, Failure> {
             return Ok(ExitCode::SUCCESS);
         }
         Action::Man => {
-            man()?;
+            print(&man::page(Arguments::command()))?;
             return Ok(ExitCode::SUCCESS);
         }
         _ => {}
@@ -74,24 +75,6 @@ async fn act(arguments: Arguments) -> Result<ExitCode, Failure> {
         Action::Completions { .. } | Action::Man => {}
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The man page, with a section for each action.
-fn man() -> Result<(), Failure> {
-    let mut page = Vec::new();
-    let command = Arguments::command();
-    let failed = |error: std::io::Error| Failure::other(error.to_string());
-    let man = clap_mangen::Man::new(command.clone());
-    man.render(&mut page).map_err(failed)?;
-    for action in command.get_subcommands().filter(|action| !action.is_hide_set()) {
-        let name = format!("sip-profiles {}", action.get_name());
-        let man = clap_mangen::Man::new(action.clone().bin_name(name));
-        page.extend(format!(".SH {}\n", action.get_name().to_uppercase()).into_bytes());
-        man.render_synopsis_section(&mut page).map_err(failed)?;
-        man.render_description_section(&mut page).map_err(failed)?;
-        man.render_options_section(&mut page).map_err(failed)?;
-    }
-    print(&String::from_utf8_lossy(&page))
 }
 
 /// The service, connected.
