@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 use arguments::{Action, Arguments};
 use clap::{CommandFactory, Parser};
+use clap_complete::Shell;
 use failure::Failure;
 use sip_profiles::names;
 use sip_profiles::proxy::{ProfileProxy, RegistryProxy};
@@ -46,9 +47,7 @@ async fn act(arguments: Arguments) -> Result<ExitCode, Failure> {
     let Arguments { session, json, action } = arguments;
     match action {
         Action::Completions { shell } => {
-            let mut text = Vec::new();
-            clap_complete::generate(shell, &mut Arguments::command(), "sip-profiles", &mut text);
-            print(&String::from_utf8_lossy(&text))?;
+            print(&completions(shell))?;
             return Ok(ExitCode::SUCCESS);
         }
         Action::Man => {
@@ -75,6 +74,17 @@ async fn act(arguments: Arguments) -> Result<ExitCode, Failure> {
         Action::Completions { .. } | Action::Man => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn completions(shell: Shell) -> String {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "sip-profiles", &mut text);
+    let text = String::from_utf8_lossy(&text).into_owned();
+    match shell {
+        // A name with a hyphen is spelt in two ways there, and nothing behind an action completed (clap issue 6421).
+        Shell::Bash => text.replace("sip__subcmd__profiles", "sip__profiles"),
+        _ => text,
+    }
 }
 
 /// The service, connected.
