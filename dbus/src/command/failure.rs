@@ -68,14 +68,24 @@ impl From<zbus::Error> for Failure {
         let code = match short {
             "NotFound" | "UnknownObject" => NOT_FOUND,
             "AccessDenied" | "InteractiveAuthorizationRequired" => 5,
-            "ServiceUnknown" | "NoServer" | "NoReply" | "NameHasNoOwner" | "Disconnected" => UNREACHABLE,
+            "ServiceUnknown" | "NoServer" | "NoReply" | "NameHasNoOwner" | "Disconnected" | "TimedOut" => {
+                UNREACHABLE
+            }
+            // What the bus and systemd say when they cannot start it.
             _ if name.starts_with("org.freedesktop.DBus.Error.Spawn") => UNREACHABLE,
+            _ if name.starts_with("org.freedesktop.systemd1.") => UNREACHABLE,
             _ => 1,
         };
-        let message = if code == UNREACHABLE {
-            format!("the service cannot be reached: {message}; is the package of sip-profiled installed?")
-        } else {
-            message
+        let message = match (code, short) {
+            (UNREACHABLE, "ServiceUnknown") => {
+                format!("the service cannot be reached: {message}; is the package of sip-profiled installed?")
+            }
+            (UNREACHABLE, _) => {
+                format!(
+                    "the service cannot be reached: {message}; its log says why (journalctl -u sip-profiled)"
+                )
+            }
+            _ => message,
         };
         Self { message, code }
     }
@@ -83,6 +93,29 @@ impl From<zbus::Error> for Failure {
 
 impl From<zbus::fdo::Error> for Failure {
     fn from(error: zbus::fdo::Error) -> Self {
-        zbus::Error::from(error).into()
+        match error {
+            zbus::fdo::Error::ZBus(error) => error.into(),
+            error => zbus::Error::from(error).into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_that_is_not_there_and_one_that_does_not_start_need_other_things() {
+        let missing = Failure::from(zbus::fdo::Error::ServiceUnknown(String::from("no name")));
+        assert!(missing.code == UNREACHABLE && missing.message.contains("package"), "{missing}");
+        for error in [
+            zbus::fdo::Error::SpawnChildExited(String::from("exited with status 1")),
+            zbus::fdo::Error::TimedOut(String::from("failed to activate")),
+            zbus::fdo::Error::NoReply(String::from("disconnected")),
+        ] {
+            let broken = Failure::from(error);
+            assert!(broken.code == UNREACHABLE && broken.message.contains("log"), "{broken}");
+        }
+        assert_eq!(Failure::from(zbus::fdo::Error::AccessDenied(String::from("no"))).code, 5);
     }
 }

@@ -68,8 +68,12 @@ pub async fn hold(
             outcome => outcome?,
         }
     };
-    // Where that fails, the hold ends with our bus name.
-    let _ = profile.disable(Options::new()).await;
+    // Where that fails, or nobody waits for it, the hold ends with our bus name.
+    tokio::select! {
+        _ = profile.disable(Options::new()) => {}
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
     Ok(ended.map_or(ExitCode::SUCCESS, exit_code))
 }
 
