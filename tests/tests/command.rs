@@ -68,6 +68,7 @@ async fn exit_codes_say_what_kind_of_failure_it_was() {
         (&["add", "tel:1"], 1),
         (&["add", "a@b", "nonsense"], 2),
         (&["add", "a@b", "password=hunter2"], 2),
+        (&["set-password", "1", "hunter2"], 2),
         (&["set", "1"], 2),
         (&["no-such-action"], 2),
         (&["default"], 4),

@@ -67,6 +67,9 @@ pub enum Action {
         /// Forget the password instead
         #[arg(long)]
         clear: bool,
+        /// No password here, others see it: taken only to be refused without repeating it
+        #[arg(hide = true)]
+        given: Vec<OsString>,
     },
     /// Hold a profile, so that it is registered, while a command runs or until interrupted
     Hold {

@@ -45,7 +45,7 @@ fn describe(page: &mut Roff, action: &mut Command) {
     page.control("SS", [action.get_name().to_uppercase().as_str()]).text([bold(usage)]);
     page.control("PP", []).text([roman(format!("{}.", about(action)))]);
     for argument in action.get_arguments() {
-        if !argument.is_global_set() && argument.get_id() != "help" {
+        if !argument.is_global_set() && !argument.is_hide_set() && argument.get_id() != "help" {
             explain(page, argument);
         }
     }

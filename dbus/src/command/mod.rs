@@ -54,6 +54,11 @@ async fn act(arguments: Arguments) -> Result<ExitCode, Failure> {
             print(&man::page(Arguments::command()))?;
             return Ok(ExitCode::SUCCESS);
         }
+        Action::SetPassword { ref given, .. } if !given.is_empty() => {
+            return Err(Failure::usage(
+                "a password is seen by others here: type it when asked, or send it to standard input",
+            ));
+        }
         _ => {}
     }
     let service = Service::connect(session).await?;
@@ -65,7 +70,7 @@ async fn act(arguments: Arguments) -> Result<ExitCode, Failure> {
             profiles::add(&service, aor, &settings, shared, json).await?
         }
         Action::Set { id, settings, unset } => profiles::set(&service, id, &settings, &unset).await?,
-        Action::SetPassword { id, clear } => password::set(&service, id, clear).await?,
+        Action::SetPassword { id, clear, .. } => password::set(&service, id, clear).await?,
         Action::Default { id } => profiles::default(&service, id, json).await?,
         Action::Remove { id, force } => profiles::remove(&service, id, force).await?,
         Action::Refresh { id } => profiles::refresh(&service, id).await?,
