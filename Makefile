@@ -106,6 +106,8 @@ install-command: $(RELEASE)/sip-profiles
 	$(RELEASE)/sip-profiles completions bash > $(SHARE)/bash-completion/completions/sip-profiles
 	$(RELEASE)/sip-profiles completions zsh > $(DESTDIR)$(ZSHDIR)/_sip-profiles
 	$(RELEASE)/sip-profiles completions fish > $(SHARE)/fish/vendor_completions.d/sip-profiles.fish
+	chmod 644 $(SHARE)/man/man1/sip-profiles.1 $(SHARE)/bash-completion/completions/sip-profiles \
+		$(DESTDIR)$(ZSHDIR)/_sip-profiles $(SHARE)/fish/vendor_completions.d/sip-profiles.fish
 
 # The applet, with icons and desktop files.
 install-tray: $(RELEASE)/sip-profiles-tray

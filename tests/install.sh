@@ -75,7 +75,12 @@ dependencies() {
 # `make install` and `make uninstall` with a prefix of their own.
 staged() {
     local stage=$here/stage
-    make --silent install DESTDIR="$stage" PREFIX=/usr/local
+    # As an administrator whose files are nobody else's business.
+    (umask 077 && make --silent install DESTDIR="$stage" PREFIX=/usr/local)
+    local closed
+    closed=$(find "$stage/usr" "$stage/etc" ! -perm -444)
+    [ -z "$closed" ] && echo "ok: everybody may read what make install brings" ||
+        printf 'FAILED: make install keeps to itself\n%s\n' "$closed"
     for file in usr/local/bin/sip-profiled usr/local/bin/sip-profiles usr/local/bin/sip-profiles-tray \
         usr/local/share/man/man1/sip-profiles.1 usr/local/share/zsh/site-functions/_sip-profiles \
         usr/share/dbus-1/system.d/org.sipprofiles.conf usr/share/polkit-1/actions/org.sipprofiles.policy; do

@@ -102,11 +102,13 @@ fn problem(situation: &Situation) -> String {
 fn remedy(situation: &Situation) -> String {
     let id = situation.id;
     let error = situation.error.strip_prefix(crate::names::ERROR_PREFIX).unwrap_or(&situation.error);
+    // A credential that changes starts a profile that registers by itself.
+    let then = if situation.auto_register { "; it registers by itself then" } else { ", and hold it again" };
     match error.strip_prefix("Registration.").unwrap_or(error) {
-        "Unauthorized" => format!(
-            "Set the right one with `sip-profiles set-password {id}`, or another auth-user, and hold it again."
-        ),
-        "NoSecret" => format!("Set it with `sip-profiles set-password {id}`, and hold it again."),
+        "Unauthorized" => {
+            format!("Set the right one with `sip-profiles set-password {id}`, or another auth-user{then}.")
+        }
+        "NoSecret" => format!("Set it with `sip-profiles set-password {id}`{then}."),
         "Forbidden" | "UnknownUser" => format!(
             "Compare the address in `sip-profiles show {id}` with what the provider gave you, and hold it again."
         ),
@@ -143,6 +145,18 @@ mod tests {
             ..situation("unregistered", "error")
         });
         assert!(text.contains("refuses the password") && text.contains("set-password 7"), "{text}");
+        assert!(text.ends_with("and hold it again."), "{text}");
+    }
+
+    #[test]
+    fn an_account_that_registers_by_itself_needs_no_hold_after_its_password() {
+        let text = advice(&Situation {
+            error: "org.sipprofiles.Error.NoSecret".into(),
+            message: "There is no password for alice.".into(),
+            auto_register: true,
+            ..situation("unregistered", "error")
+        });
+        assert!(text.contains("set-password 7") && !text.contains("hold it"), "{text}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The command line, from which help, completions and man page are made.
 
+use std::ffi::OsString;
+
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -21,7 +23,8 @@ pub struct Arguments {
     pub action: Action,
 }
 
-const EXIT_CODES: &str = "Exit codes:\n  0  done\n  1  the service refused, or the registration failed\n  \
+/// What the exit codes mean, a line each.
+pub const EXIT_CODES: &str = "Exit codes:\n  0  done\n  1  the service refused, or the registration failed\n  \
                           2  the command line is wrong\n  3  the service cannot be reached\n  4  no such profile\n  \
                           5  not allowed\n  hold -- COMMAND ends with the exit code of COMMAND";
 
@@ -64,6 +67,9 @@ pub enum Action {
         /// Forget the password instead
         #[arg(long)]
         clear: bool,
+        /// No password here, others see it: taken only to be refused without repeating it
+        #[arg(hide = true)]
+        given: Vec<OsString>,
     },
     /// Hold a profile, so that it is registered, while a command runs or until interrupted
     Hold {
@@ -71,7 +77,7 @@ pub enum Action {
         id: u32,
         /// The command to run
         #[arg(last = true, value_name = "COMMAND")]
-        command: Vec<String>,
+        command: Vec<OsString>,
     },
     /// Show what happens, as it happens
     Watch,

@@ -1,77 +1,107 @@
 //! Holding a profile while a command runs, or until interrupted.
 
+use std::ffi::OsString;
+use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitCode, ExitStatus};
 
 use futures_util::StreamExt;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use sip_profiles::advice::advice;
 use sip_profiles::proxy::Options;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::failure::{self, Failure};
-use super::{Service, print, profiles};
+use super::{Service, note, print, profiles, report};
 
-pub async fn hold(service: &Service, id: u32, command: Vec<String>, json: bool) -> Result<ExitCode, Failure> {
+pub async fn hold(
+    service: &Service,
+    id: u32,
+    command: Vec<OsString>,
+    json: bool,
+) -> Result<ExitCode, Failure> {
     let profile = service.profile(id).await?;
     let mut states = service.registry.receive_profile_state_changed().await?;
     let mut errors = service.registry.receive_error_occurred().await?;
     let mut forced = service.registry.receive_profile_forcibly_disabled().await?;
-    let failed = |error: std::io::Error| Failure::other(error.to_string());
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut news = News { service, id, json, told: String::new() };
 
     profile.enable(Options::new()).await?;
-    let mut told = String::new();
-    tell(service, id, json, &mut told).await?;
-    let mut child = match command.split_first() {
-        None => None,
-        Some((program, arguments)) => {
-            let child = Command::new(program).args(arguments).spawn();
-            let child = child.map_err(|error| Failure { message: format!("{program}: {error}"), code: 127 });
-            if child.is_err() {
-                profile.disable(Options::new()).await?;
-            }
-            Some(child?)
-        }
-    };
+    news.tell().await?;
+    // Not sooner: until now a signal just ends us, whatever we wait for, and the hold with us.
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut child = start(command)?;
+    let mut connected = true;
     let ended = loop {
-        tokio::select! {
-            Some(change) = states.next() => {
-                if change.args()?.id == id {
-                    match tell(service, id, json, &mut told).await {
-                        // The service ended before it answered. The hold outlives it, and its successor has news.
-                        Err(failure) if failure.code == failure::UNREACHABLE => {}
-                        outcome => outcome?,
-                    }
+        let outcome = tokio::select! {
+            change = states.next(), if connected => match change {
+                Some(change) if change.args()?.id == id => news.tell().await,
+                Some(_) => Ok(()),
+                None => {
+                    connected = false;
+                    Err(Failure::unreachable("the bus closed the connection"))
                 }
-            }
-            Some(error) = errors.next() => {
-                // The hold is gone. A command that runs goes on: it may not need the registration.
-                if error.args()?.id == id && child.is_none() {
-                    return Ok(ExitCode::from(1));
-                }
-            }
-            Some(disabled) = forced.next() => {
-                if disabled.args()?.id == id && child.is_none() {
-                    return Err(Failure::other("the profile was disabled for everybody"));
-                }
-            }
+            },
+            Some(error) = errors.next() => match error.args()?.id == id {
+                // The hold is gone. Its news may be looked at before those of the state, which say why.
+                true => news.tell().await.and(Err(Failure::quiet(1))),
+                false => Ok(()),
+            },
+            Some(disabled) = forced.next() => match disabled.args()?.id == id {
+                true => Err(Failure::other("the profile was disabled for everybody")),
+                false => Ok(()),
+            },
             status = wait(&mut child) => break Some(status.map_err(failed)?),
-            _ = interrupt.recv() => if child.is_none() { break None },
-            _ = terminate.recv() => break None,
+            // The terminal sends it to the command as well.
+            _ = interrupt.recv() => if child.is_none() { break None } else { Ok(()) },
+            _ = terminate.recv() => match &child {
+                Some(child) => pass_on(Signal::TERM, child),
+                None => break None,
+            },
+        };
+        match outcome {
+            // A command that runs goes on: it may not need the registration.
+            Err(failure) if child.is_some() => report(&failure),
+            outcome => outcome?,
         }
     };
-    profile.disable(Options::new()).await?;
+    // Where that fails, or nobody waits for it, the hold ends with our bus name.
+    tokio::select! {
+        _ = profile.disable(Options::new()) => {}
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
     Ok(ended.map_or(ExitCode::SUCCESS, exit_code))
 }
 
-async fn wait(child: &mut Option<tokio::process::Child>) -> std::io::Result<ExitStatus> {
+fn failed(error: io::Error) -> Failure {
+    Failure::other(error.to_string())
+}
+
+/// Starts the command, if there is one. Exit codes as a shell's.
+fn start(command: Vec<OsString>) -> Result<Option<Child>, Failure> {
+    let Some((program, arguments)) = command.split_first() else { return Ok(None) };
+    let child = Command::new(program).args(arguments).spawn().map_err(|error| Failure {
+        message: format!("{}: {error}", program.to_string_lossy()),
+        code: if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 },
+    })?;
+    Ok(Some(child))
+}
+
+async fn wait(child: &mut Option<Child>) -> io::Result<ExitStatus> {
     match child {
         Some(child) => child.wait().await,
         None => std::future::pending().await,
     }
+}
+
+/// What ends us ends the command first; its exit code is ours then too.
+fn pass_on(signal: Signal, child: &Child) -> Result<(), Failure> {
+    let pid = child.id().and_then(|pid| Pid::from_raw(pid.try_into().ok()?));
+    pid.map_or(Ok(()), |pid| kill_process(pid, signal)).map_err(|error| failed(error.into()))
 }
 
 /// As a shell gives it: 128 + the signal's number for a command that a signal ended.
@@ -80,22 +110,38 @@ fn exit_code(status: ExitStatus) -> ExitCode {
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }
 
-/// Says how the profile stands, where that is not what was `told` last: a step that is over before it is looked at
-/// is not told twice. To standard error, so that a command's output stays its own.
-async fn tell(service: &Service, id: u32, json: bool, told: &mut String) -> Result<(), Failure> {
-    let shown = profiles::look(&service.profile(id).await?).await?;
-    let situation = shown.situation;
-    let sentence = advice(&situation);
-    if *told == sentence {
-        return Ok(());
+/// Says how the profile stands.
+struct News<'a> {
+    service: &'a Service,
+    id: u32,
+    json: bool,
+    told: String,
+}
+
+impl News<'_> {
+    /// Says how it stands, where that is not what was told last: a step that is over before it is looked at is not
+    /// told twice. To standard error, so that a command's output stays its own.
+    async fn tell(&mut self) -> Result<(), Failure> {
+        let situation = match self.look().await {
+            // The service ended before it answered. The hold outlives it, and its successor has news.
+            Err(failure) if failure.code == failure::UNREACHABLE => return Ok(()),
+            shown => shown?.situation,
+        };
+        let sentence = advice(&situation);
+        if self.told == sentence {
+            return Ok(());
+        }
+        if self.json {
+            let value = json!({"id": self.id, "state": situation.state, "reason": situation.reason, "status": sentence});
+            print(&format!("{value}\n"))?;
+        } else {
+            note(&format!("{sentence}\n"));
+        }
+        self.told = sentence;
+        Ok(())
     }
-    if json {
-        let value =
-            json!({"id": id, "state": situation.state, "reason": situation.reason, "status": sentence});
-        print(&format!("{value}\n"))?;
-    } else {
-        eprintln!("{sentence}");
+
+    async fn look(&self) -> Result<profiles::Shown, Failure> {
+        profiles::look(&self.service.profile(self.id).await?).await
     }
-    *told = sentence;
-    Ok(())
 }

@@ -3,6 +3,7 @@
 mod arguments;
 mod failure;
 mod hold;
+mod man;
 mod output;
 mod password;
 mod profiles;
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 
 use arguments::{Action, Arguments};
 use clap::{CommandFactory, Parser};
+use clap_complete::Shell;
 use failure::Failure;
 use sip_profiles::names;
 use sip_profiles::proxy::{ProfileProxy, RegistryProxy};
@@ -24,29 +26,38 @@ pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return report(&Failure::other(error.to_string())),
+        Err(error) => return end(&Failure::other(error.to_string())),
     };
-    match runtime.block_on(act(arguments)) {
-        Ok(code) => code,
-        Err(failure) => report(&failure),
-    }
+    runtime.block_on(act(arguments)).unwrap_or_else(|failure| end(&failure))
 }
 
-fn report(failure: &Failure) -> ExitCode {
-    eprintln!("sip-profiles: {failure}");
+fn end(failure: &Failure) -> ExitCode {
+    report(failure);
     ExitCode::from(failure.code)
+}
+
+/// Says what failed, where that was not said already.
+fn report(failure: &Failure) {
+    if !failure.message.is_empty() {
+        note(&format!("sip-profiles: {failure}\n"));
+    }
 }
 
 async fn act(arguments: Arguments) -> Result<ExitCode, Failure> {
     let Arguments { session, json, action } = arguments;
     match action {
         Action::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "sip-profiles", &mut std::io::stdout());
+            print(&completions(shell))?;
             return Ok(ExitCode::SUCCESS);
         }
         Action::Man => {
-            man()?;
+            print(&man::page(Arguments::command()))?;
             return Ok(ExitCode::SUCCESS);
+        }
+        Action::SetPassword { ref given, .. } if !given.is_empty() => {
+            return Err(Failure::usage(
+                "a password is seen by others here: type it when asked, or send it to standard input",
+            ));
         }
         _ => {}
     }
@@ -59,7 +70,7 @@ async fn act(arguments: Arguments) -> Result<ExitCode, Failure> {
             profiles::add(&service, aor, &settings, shared, json).await?
         }
         Action::Set { id, settings, unset } => profiles::set(&service, id, &settings, &unset).await?,
-        Action::SetPassword { id, clear } => password::set(&service, id, clear).await?,
+        Action::SetPassword { id, clear, .. } => password::set(&service, id, clear).await?,
         Action::Default { id } => profiles::default(&service, id, json).await?,
         Action::Remove { id, force } => profiles::remove(&service, id, force).await?,
         Action::Refresh { id } => profiles::refresh(&service, id).await?,
@@ -70,22 +81,15 @@ async fn act(arguments: Arguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The man page, with a section for each action.
-fn man() -> Result<(), Failure> {
-    let mut page = Vec::new();
-    let command = Arguments::command();
-    let failed = |error: std::io::Error| Failure::other(error.to_string());
-    let man = clap_mangen::Man::new(command.clone());
-    man.render(&mut page).map_err(failed)?;
-    for action in command.get_subcommands().filter(|action| !action.is_hide_set()) {
-        let name = format!("sip-profiles {}", action.get_name());
-        let man = clap_mangen::Man::new(action.clone().bin_name(name));
-        page.extend(format!(".SH {}\n", action.get_name().to_uppercase()).into_bytes());
-        man.render_synopsis_section(&mut page).map_err(failed)?;
-        man.render_description_section(&mut page).map_err(failed)?;
-        man.render_options_section(&mut page).map_err(failed)?;
+fn completions(shell: Shell) -> String {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "sip-profiles", &mut text);
+    let text = String::from_utf8_lossy(&text).into_owned();
+    match shell {
+        // A name with a hyphen is spelt in two ways there, and nothing behind an action completed (clap issue 6421).
+        Shell::Bash => text.replace("sip__subcmd__profiles", "sip__profiles"),
+        _ => text,
     }
-    print(&String::from_utf8_lossy(&page))
 }
 
 /// The service, connected.
@@ -100,9 +104,8 @@ impl Service {
             true => ("session", Connection::session().await),
             false => ("system", Connection::system().await),
         };
-        let connection = connection.map_err(|error| Failure {
-            message: format!("the {name} bus cannot be reached: {error}; is dbus running?"),
-            code: failure::UNREACHABLE,
+        let connection = connection.map_err(|error| {
+            Failure::unreachable(format!("the {name} bus cannot be reached: {error}; is dbus running?"))
         })?;
         let registry =
             RegistryProxy::builder(&connection).cache_properties(CacheProperties::No).build().await?;
@@ -125,10 +128,16 @@ impl Service {
 pub fn print(text: &str) -> Result<(), Failure> {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).or_else(|error| match error.kind() {
-        std::io::ErrorKind::BrokenPipe => std::process::exit(0),
-        _ => Err(Failure::other(error.to_string())),
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
+        std::io::ErrorKind::BrokenPipe => Failure::quiet(0),
+        _ => Failure::other(error.to_string()),
     })
+}
+
+/// Prints to standard error. Where nobody reads that, nothing else is to be done.
+pub fn note(text: &str) {
+    use std::io::Write;
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 /// The id in an object path, as people know it.

@@ -1,14 +1,17 @@
 //! Looking at profiles and changing them.
 
-use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use sip_profiles::advice::{Situation, advice};
+use sip_profiles::names;
 use sip_profiles::proxy::{Options, ProfileProxy, Values};
 use zbus::Variant;
+use zbus::fdo::{ObjectManagerProxy, PropertiesProxy};
+use zbus::names::InterfaceName;
+use zbus::proxy::CacheProperties;
 
-use super::failure::{ABSENT, Failure};
+use super::failure::Failure;
 use super::output::{json_of_values, lines, printable, table};
 use super::{Service, id_of, print, settings};
 
@@ -20,29 +23,55 @@ pub struct Shown {
     pub last_error: Values,
 }
 
+/// Reads the profile at once: properties that are read one by one may stem from different states.
 pub async fn look(profile: &ProfileProxy<'_>) -> Result<Shown, Failure> {
-    let last_error = profile.last_error().await?;
-    let text = |key: &str| match last_error.get(key).map(|value| &**value) {
+    let proxy = profile.inner();
+    let properties = PropertiesProxy::builder(proxy.connection())
+        .destination(names::BUS_NAME)
+        .path(proxy.path().to_owned())
+        .cache_properties(CacheProperties::No)
+        .build()
+        .await?;
+    let values = properties.get_all(InterfaceName::from_static_str(names::PROFILE_INTERFACE)?).await?;
+    Ok(Shown::of(&values))
+}
+
+impl Shown {
+    /// What a profile's properties say; one that a later version left out is empty.
+    fn of(values: &Values) -> Shown {
+        let value = |key: &str| values.get(key).map(|value| &**value);
+        let text = |key: &str| text_of(value(key));
+        let number = |key: &str| match value(key) {
+            Some(Variant::U32(number)) => *number,
+            _ => 0,
+        };
+        let retry_at = match value("RetryAt") {
+            Some(Variant::I64(at)) => *at,
+            _ => 0,
+        };
+        let last_error: Values = values
+            .get("LastError")
+            .and_then(|error| error.try_clone().ok()?.try_into().ok())
+            .unwrap_or_default();
+        let situation = Situation {
+            state: text("State"),
+            reason: text("StateReason"),
+            error: text_of(last_error.get("name").map(|value| &**value)),
+            message: text_of(last_error.get("message").map(|value| &**value)),
+            retry_in: (retry_at != 0).then(|| retry_at - unix_now()),
+            users: number("Users"),
+            auto_register: matches!(value("AutoRegister"), Some(Variant::Bool(true))),
+            id: number("Id"),
+        };
+        Shown { display_name: text("DisplayName"), aor: text("Aor"), situation, last_error }
+    }
+}
+
+fn text_of(value: Option<&Variant<'_>>) -> String {
+    match value {
         Some(Variant::Str(text)) => printable(text.as_str()),
         _ => String::new(),
-    };
-    let retry_at = profile.retry_at().await?;
-    let situation = Situation {
-        state: printable(&profile.state().await?),
-        reason: printable(&profile.state_reason().await?),
-        error: text("name"),
-        message: text("message"),
-        retry_in: (retry_at != 0).then(|| retry_at - unix_now()),
-        users: profile.users().await?,
-        auto_register: profile.auto_register().await?,
-        id: profile.id().await?,
-    };
-    Ok(Shown {
-        display_name: printable(&profile.display_name().await?),
-        aor: printable(&profile.aor().await?),
-        situation,
-        last_error,
-    })
+    }
 }
 
 fn unix_now() -> i64 {
@@ -71,18 +100,22 @@ fn pretty(value: &Value) -> String {
 }
 
 pub async fn list(service: &Service, json: bool) -> Result<(), Failure> {
-    let default = service.registry.get_default_profile().await.ok();
+    let manager = ObjectManagerProxy::builder(&service.connection)
+        .destination(names::BUS_NAME)
+        .path(names::ROOT_PATH)
+        .cache_properties(CacheProperties::No)
+        .build()
+        .await?;
+    let objects = manager.get_managed_objects().await?;
+    let mut profiles: Vec<Shown> =
+        objects.values().filter_map(|all| all.get(names::PROFILE_INTERFACE)).map(Shown::of).collect();
+    profiles.sort_by_key(|shown| shown.situation.id);
+    let default = service.registry.get_default_profile().await.ok().map(|path| id_of(path.as_str()));
     let mut rows = vec![["ID", "ADDRESS", "NAME", "STATE", "USERS"].map(str::to_owned).to_vec()];
     let mut all = Vec::new();
-    for path in service.registry.find_profiles(HashMap::new()).await? {
-        let shown = match look(&service.profile_at(path.as_str()).await?).await {
-            Ok(shown) => shown,
-            // Removed since they were found.
-            Err(failure) if failure.code == ABSENT => continue,
-            Err(failure) => return Err(failure),
-        };
-        let is_default = default.as_ref() == Some(&path);
+    for shown in profiles {
         let Situation { state, reason, users, id, .. } = &shown.situation;
+        let is_default = default == Some(*id);
         if json {
             let mut value = json_of(&shown);
             value["default"] = json!(is_default);

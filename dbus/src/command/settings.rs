@@ -1,12 +1,16 @@
 //! From `KEY=VALUE` to `a{sv}`.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 
 use zbus::Variant;
 
 /// Settings to send.
 pub type Settings = BTreeMap<String, Variant<'static>>;
+
+/// How much is read of a file: more than any setting may have.
+pub const MOST: u64 = 512 * 1024;
 
 /// Secrets are not given on a command line: other users see it.
 const SECRETS: [&str; 2] = ["password", "tls-key"];
@@ -30,7 +34,7 @@ pub fn parse(words: &[String]) -> Result<Settings, String> {
             });
         }
         let text = match from_file {
-            Some(path) => fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?,
+            Some(path) => text_of(key, path)?,
             None => value.to_owned(),
         };
         if matches!(key, "contact-params" | "headers") {
@@ -43,10 +47,31 @@ pub fn parse(words: &[String]) -> Result<Settings, String> {
     Ok(settings)
 }
 
+/// The text of a file. A line end at its end belongs to the file, not to the setting, unless that is PEM.
+fn text_of(key: &str, path: &str) -> Result<String, String> {
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(MOST).read_to_string(&mut text))
+        .map_err(|error| format!("{key}: {path} cannot be read: {error}"))?;
+    if text.len() as u64 == MOST {
+        return Err(format!("{key}: {path} is longer than any setting may be"));
+    }
+    // The bus would close the connection for it.
+    if text.contains('\0') {
+        return Err(format!("{key}: must not hold control characters, as {path} does"));
+    }
+    if !matches!(key, "tls-ca" | "tls-certificate" | "tls-key") {
+        text.truncate(text.trim_end_matches(['\r', '\n']).len());
+    }
+    Ok(text)
+}
+
 fn variant(key: &str, text: String) -> Result<Variant<'static>, String> {
     Ok(match key {
         "expires" | "keepalive" | "dscp" => {
-            let number: u32 = text.parse().map_err(|_| format!("{key}: {text:?} is no whole number"))?;
+            let number: u32 = text
+                .parse()
+                .map_err(|_| format!("{key}: {text:?} is no whole number from 0 to {}", u32::MAX))?;
             Variant::from(number)
         }
         "auto-register" | "locked" => match text.as_str() {
@@ -54,7 +79,6 @@ fn variant(key: &str, text: String) -> Result<Variant<'static>, String> {
             "false" | "no" | "off" | "0" => Variant::from(false),
             _ => return Err(format!("{key}: {text:?} is neither yes nor no")),
         },
-        "password" => Variant::from(text.trim_end_matches(['\r', '\n']).to_owned()),
         _ => Variant::from(text),
     })
 }
@@ -86,5 +110,19 @@ mod tests {
             assert!(parsed(words).is_err(), "{words:?}");
         }
         assert!(!parsed(&["password=hunter2"]).unwrap_err().contains("hunter2"));
+    }
+
+    #[test]
+    fn the_last_line_end_of_a_file_is_its_own_except_in_pem() {
+        let file = std::env::temp_dir().join(format!("sip-profiles-settings-{}", std::process::id()));
+        std::fs::write(&file, "600\r\n").unwrap();
+        let words = ["expires", "realm", "headers", "tls-ca"].map(|key| format!("{key}=@{}", file.display()));
+        let settings = parse(&words);
+        std::fs::remove_file(&file).unwrap();
+        let settings = settings.unwrap();
+        assert_eq!(settings["expires"], Variant::from(600u32));
+        assert_eq!(settings["realm"], Variant::from("600"));
+        assert_eq!(settings["headers"], Variant::from(vec!["600"]));
+        assert_eq!(settings["tls-ca"], Variant::from("600\r\n"));
     }
 }

@@ -6,7 +6,7 @@ use sip_profiles::names;
 use zbus::message::{Message, Type};
 use zbus::{MessageStream, OwnedObjectPath};
 
-use super::failure::Failure;
+use super::failure::{self, Failure};
 use super::output::printable;
 use super::{Service, id_of, print};
 
@@ -19,14 +19,17 @@ pub async fn watch(service: &Service, json: bool) -> Result<(), Failure> {
     let rule = format!("type='signal',sender='{bus}',member='NameOwnerChanged',arg0='{}'", names::BUS_NAME);
     connection.call_method(Some(bus), "/org/freedesktop/DBus", Some(bus), "AddMatch", &rule).await?;
     // Any call makes a session: from here on signals about private profiles come too.
-    service.registry.get_default_profile().await.ok();
+    match service.registry.get_default_profile().await.map_err(Failure::from) {
+        Err(failure) if failure.code != failure::NOT_FOUND => return Err(failure),
+        _ => {}
+    }
     while let Some(message) = stream.next().await {
         if let Some(event) = event(&message?) {
             let line = if json { event.to_string() } else { sentence(&event) };
             print(&format!("{line}\n"))?;
         }
     }
-    Err(Failure { message: String::from("the bus closed the connection"), code: super::failure::UNREACHABLE })
+    Err(Failure::unreachable("the bus closed the connection"))
 }
 
 /// A signal as JSON; `None` for those that only repeat another one.

@@ -113,10 +113,12 @@ impl Registry {
             self.permit(claim, profile.shared, Action::ForceDisable)?;
         }
         if !profile.holders.is_empty() && !force {
-            let message = format!(
-                "Profile {id} is held by {} bus names; they must disable it first.",
-                profile.holders.len()
-            );
+            let who = match profile.holders.len() {
+                1 => String::from("1 program"),
+                several => format!("{several} programs"),
+            };
+            let message =
+                format!("Profile {id} is held by {who}: disable it there first, or remove it with force.");
             return Err(CallError::new(CallErrorKind::InUse, message).into());
         }
         let farewell = profile.registration.may_be_bound();
