@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Parser;
 use sip_profiled::service::{self, Setup};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 /// Keeps this machine's SIP accounts and registers each while a program wants it.
 #[derive(Parser)]
@@ -51,6 +52,14 @@ fn log_filter(text: &str) -> Result<EnvFilter, String> {
     };
     if let Some(directive) = text.split(',').find(loosens) {
         return Err(format!("{directive:?}: what the SIP and bus libraries log stays at warnings"));
+    }
+    // The library takes any word for a module's name, and then logs nothing.
+    let is_level =
+        |directive: &&str| directive.contains('=') || directive.trim().parse::<LevelFilter>().is_ok();
+    if let Some(directive) = text.split(',').find(|directive| !is_level(directive)) {
+        return Err(format!(
+            "{directive:?}: a level is error, warn, info, debug or trace, of a module as sip_profiled::store=debug"
+        ));
     }
     let all = format!("{text},{}", guarded.join(","));
     EnvFilter::try_new(&all).map_err(|error| format!("{text:?}: {error}"))

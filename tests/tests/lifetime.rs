@@ -127,6 +127,7 @@ fn the_command_line_refuses_what_it_does_not_understand() {
         &["--idle-timeout", "x"],
         &["--log", "rsipstack=trace"],
         &["--log", "a=b=c"],
+        &["--log", "debgu"],
     ] {
         let output = Command::new(program("sip-profiled")).args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");

@@ -75,9 +75,10 @@ impl Registration {
                 self.learnt.min_expires = Some(least);
                 self.send_again(turn);
             }
-            _ => {
-                let message =
-                    format!("finds {asked} s too brief and does not say what it wants; set expires");
+            more => {
+                let wants =
+                    if more.is_some() { "wants more each time" } else { "does not say what it wants" };
+                let message = format!("finds {asked} s too brief and {wants}; set expires");
                 self.final_error_saying(ErrorKind::IntervalTooBrief, response, &message, Stage::Sip, turn);
             }
         }

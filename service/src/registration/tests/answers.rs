@@ -136,6 +136,8 @@ fn a_423_that_makes_no_sense_is_final() {
         rig.answer(423, &[("Min-Expires", &(3600 + round * 10).to_string())]);
     }
     assert!(rig.sent.len() <= 5 && rig.machine.is_stopped());
+    let error = rig.machine.status().last_error.expect("it is stopped");
+    assert!(error.message.contains("wants more each time"), "{}", error.message);
 }
 
 #[test]
