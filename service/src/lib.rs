@@ -8,6 +8,7 @@ pub mod clock;
 pub mod lifetime;
 pub mod moment;
 pub mod network;
+mod plain_file;
 pub mod registration;
 pub mod registry;
 pub mod service;

@@ -12,8 +12,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::plain_file;
 use crate::registry::effect::{Note, ProfileMemory};
 
+/// A journal past that is none of ours, bytes: the limits of the contract leave room for far less.
+const LARGEST: u64 = 256 * 1024 * 1024;
 /// Overtaken lines kept before the file is written anew, beyond as many as there are living ones.
 const SLACK: usize = 1000;
 
@@ -153,7 +156,7 @@ impl Journal {
         let path = dir.join("journal");
         let at = |cause| JournalError { path: path.clone(), cause };
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at)?;
-        let standing = match read(&path) {
+        let standing = match plain_file::read(&path, LARGEST) {
             Ok(text) => replay(&text, boot, bus),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Standing::default(),
             Err(cause) => {
@@ -208,14 +211,6 @@ impl Journal {
         text.push(b'\n');
         file.write_all(&text).map(|()| true)
     }
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let kind = fs::metadata(path)?.file_type();
-    if !kind.is_file() && !kind.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "is no plain file"));
-    }
-    fs::read(path)
 }
 
 fn write_anew(path: &Path, head: &Line, standing: &Standing) -> io::Result<File> {

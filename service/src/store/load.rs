@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
+use crate::plain_file;
+
 use super::record::{ProfileText, SecretsText};
 use super::seal::Seal;
 use super::{Files, Record, Step, Store, StoreError, Written, farewell};
@@ -255,15 +257,8 @@ impl<F: Files> Store<F> {
 /// A file past that is none of ours, bytes: a profile has 320 KiB at most.
 const LARGEST: u64 = 16 * 1024 * 1024;
 
-/// A file's content; what would keep us waiting, or take all memory, is refused.
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    let about = fs::metadata(path)?;
-    let refused = |why| Err(io::Error::new(io::ErrorKind::InvalidData, why));
-    match about.file_type() {
-        kind if !kind.is_file() && !kind.is_dir() => refused("is no plain file"),
-        _ if about.len() > LARGEST => refused("is larger than any file of the service"),
-        _ => fs::read(path),
-    }
+    plain_file::read(path, LARGEST)
 }
 
 fn is_read_only(error: &StoreError) -> bool {
