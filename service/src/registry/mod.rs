@@ -188,9 +188,10 @@ impl Registry {
         self.profiles.values().any(|profile| profile.registration.in_flight())
     }
 
-    /// Does any profile wait for a name that was not found (E6)?
+    /// Does any profile wait for a name that was not found (E6), be it for nobody now?
     pub fn awaits_a_name(&self) -> bool {
-        self.profiles.values().any(|profile| profile.registration.status().reason == Reason::Name)
+        let waits = |profile: &Profile| profile.registration.memory().wait;
+        self.profiles.values().any(|profile| matches!(waits(profile), Some((Reason::Name, _))))
     }
 
     /// The wanted profiles, each with its server's address where it is known.

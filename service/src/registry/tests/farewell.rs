@@ -27,6 +27,15 @@ impl World {
         id
     }
 
+    /// A registered profile on its way to another registrar, wanted whatever becomes of its holder.
+    fn moving(&mut self, owner: &Caller) -> u32 {
+        let id = self.registered(owner);
+        let aor = Value::Text("alice@192.0.2.77".into());
+        let set = values(&[("aor", aor), ("auto-register", Value::Flag(true))]);
+        assert!(self.call(owner, Call::Update(id, set, Vec::new(), none())).unwrap().is_ok());
+        id
+    }
+
     /// Host and Expires of what is under way.
     fn asked(&self, id: u32) -> Option<(String, String)> {
         let (_, request) = self.flying.get(&id)?;
@@ -83,12 +92,23 @@ fn h9_what_was_noted_of_a_profile_that_is_gone_is_struck_out() {
 }
 
 #[test]
+fn e6_a_wait_for_a_name_is_known_to_a_successor_whether_somebody_wants_it_or_not() {
+    let (mut world, owner) = (World::new(), caller(1, 1000));
+    let id = world.create(&owner);
+    assert!(!world.registry.awaits_a_name());
+    world.call(&owner, Call::Enable(id, none()));
+    let (attempt, _) = world.flying.remove(&id).unwrap();
+    let result = Err(Failure::NoSuchName(String::from("no such name")));
+    world.apply(Command::Registration { profile: id, input: Input::Resolved { attempt, result } });
+    world.succeed();
+    assert_eq!(world.registry.state_of(id), State::Unregistered, "its holder is gone");
+    assert!(world.registry.awaits_a_name());
+}
+
+#[test]
 fn u3c_l4_a_move_is_finished_by_the_successor() {
     let (mut world, owner) = (World::new(), caller(1, 1000));
-    let id = world.registered(&owner);
-    let set =
-        values(&[("aor", Value::Text("alice@192.0.2.77".into())), ("auto-register", Value::Flag(true))]);
-    assert!(world.call(&owner, Call::Update(id, set, Vec::new(), none())).unwrap().is_ok());
+    let id = world.moving(&owner);
     assert_eq!((world.asked(id), world.farewells.len()), (farewell_of("sip:192.0.2.1"), 1));
     world.succeed();
     assert_eq!(
@@ -105,10 +125,7 @@ fn u3c_l4_a_move_is_finished_by_the_successor() {
 #[test]
 fn u3c_a_move_whose_binding_was_removed_in_time_leaves_nothing() {
     let (mut world, owner) = (World::new(), caller(1, 1000));
-    let id = world.registered(&owner);
-    let set =
-        values(&[("aor", Value::Text("alice@192.0.2.77".into())), ("auto-register", Value::Flag(true))]);
-    world.call(&owner, Call::Update(id, set, Vec::new(), none()));
+    let id = world.moving(&owner);
     let kept = world.farewells.clone();
     world.answer(id, 200);
     assert!(world.farewells.is_empty());
