@@ -203,7 +203,7 @@ impl ServerCertVerifier for Verifier {
 /// How our own verifier says that the key is another one; the pin found follows.
 const WRONG_PIN: &str = "the server's key has the pin ";
 
-/// The certificate is an authority's own, and nothing else is wrong with it: its validity has been looked at before.
+/// Is it refused as an authority's own? Its validity has been looked at before that.
 fn is_authoritys_own(error: &Error) -> bool {
     let Error::InvalidCertificate(CertificateError::Other(other)) = error else { return false };
     other.0.downcast_ref() == Some(&webpki::Error::CaUsedAsEndEntity)
@@ -212,10 +212,10 @@ fn is_authoritys_own(error: &Error) -> bool {
 /// Is the certificate that of a trusted authority itself, as the self-signed ones of many small servers are?
 fn is_among(roots: &RootCertStore, certificate: &CertificateDer<'_>) -> bool {
     webpki::anchor_from_trusted_cert(certificate).is_ok_and(|own| {
-        let same = |root: &&TrustAnchor<'_>| {
+        let same = |root: &TrustAnchor<'_>| {
             root.subject == own.subject && root.subject_public_key_info == own.subject_public_key_info
         };
-        roots.roots.iter().find(same).is_some()
+        roots.roots.iter().any(same)
     })
 }
 

@@ -30,7 +30,7 @@ impl<F: Files> Store<F> {
         Ok(true)
     }
 
-    /// A removal that keeps the profile: it needs no room, so that a full disk does not keep anybody from it.
+    /// A removal that keeps the profile. It needs no more room than any other, for the sake of full disks.
     pub(super) fn rename_to_farewell(&mut self, id: u32) -> Result<(), StoreError> {
         let Some(generation) = self.written.get(&id).map(|before| before.generation()) else {
             return Ok(());
