@@ -32,6 +32,15 @@ const STEPS: [Step; 7] =
 const INSTANTS: [u64; 16] =
     [0, 100, 250, 500, 800, 1_200, 1_700, 2_300, 3_000, 4_000, 5_500, 7_500, 10_000, 14_000, 20_000, 30_000];
 
+fn account(aor: String, registrar: &Registrar) -> Dict<'static> {
+    Dict::from([
+        ("aor", Variant::from(aor)),
+        ("registrar", Variant::from(registrar.address().to_string())),
+        ("auth-user", Variant::from("alice")),
+        ("password", Variant::from("wonderland")),
+    ])
+}
+
 /// What a client knows of something that it asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Known {
@@ -148,13 +157,7 @@ impl<'a> Life<'a> {
         if self.id.is_some() {
             return Ok(());
         }
-        let settings = Dict::from([
-            ("aor", Variant::from(self.aor())),
-            ("registrar", Variant::from(self.registrar.address().to_string())),
-            ("auth-user", Variant::from("alice")),
-            ("password", Variant::from("wonderland")),
-        ]);
-        self.id = Some(self.client.create(settings).await?);
+        self.id = Some(self.client.create(account(self.aor(), self.registrar)).await?);
         Ok(())
     }
 
@@ -287,12 +290,8 @@ async fn u5_u3c_l4_a_binding_owed_to_a_removal_or_a_move_does_not_outlive_a_kill
         (Registrar::start(Behaviour::default()).await, Registrar::start(Behaviour::default()).await);
     let bus = Bus::start(Options::default());
     let client = Client::connect(&bus).await;
-    let settings = Dict::from([
-        ("aor", Variant::from("sip:alice@127.0.0.1")),
-        ("registrar", Variant::from(old.address().to_string())),
-        ("password", Variant::from("wonderland")),
-    ]);
-    let id = client.create(settings).await.unwrap();
+    let aor = String::from("sip:alice@127.0.0.1");
+    let id = client.create(account(aor, &old)).await.unwrap();
     client.enable_and_wait(id).await.unwrap();
     let has = |registrar: &Registrar, count| registrar.bindings("sip:alice@127.0.0.1").len() == count;
     assert!(has(&old, 1));
@@ -330,13 +329,7 @@ async fn l4_a_holder_that_dies_with_the_service_leaves_no_binding() {
     let observer = Client::connect(&bus).await;
     let aor = |number: usize| format!("sip:life-{number}@127.0.0.1");
     for (number, delay) in INSTANTS.into_iter().enumerate() {
-        let settings = Dict::from([
-            ("aor", Variant::from(aor(number))),
-            ("registrar", Variant::from(registrar.address().to_string())),
-            ("auth-user", Variant::from("alice")),
-            ("password", Variant::from("wonderland")),
-        ]);
-        let id = observer.create(settings).await.unwrap();
+        let id = observer.create(account(aor(number), &registrar)).await.unwrap();
         let holder = Client::connect(&bus).await;
         holder.enable(id, Dict::new()).await.unwrap();
         let killed = kill_after(&bus, Duration::from_micros(delay + 1)).await.expect("it only kills");

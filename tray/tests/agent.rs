@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use rig::notices::Notices;
 use rig::panel::Panel;
 use rig::service::Service;
-use rig::{Desktop, PATIENCE, files_below, until};
+use rig::{Applet, Desktop, PATIENCE, files_below, until};
 use tokio::task::JoinHandle;
 use zbus::{Connection, DBusError, ObjectPath, OwnedVariant, Variant};
 
@@ -71,6 +71,40 @@ fn is(answer: &Answer, password: &str, store: bool) {
     assert_eq!(answer.len(), 2);
 }
 
+/// The row of the menu that opens the window of a question.
+const ROW: &str = "Enter password for Work…";
+
+/// A session whose applet was asked for a password, and that row clicked.
+struct Opened {
+    asked: JoinHandle<Answer>,
+    applet: Applet,
+    panel: Panel,
+    notices: Notices,
+    service: Service,
+    desktop: Desktop,
+}
+
+/// The person is asked by `program`, which is that script.
+async fn opened(program: &str, script: &str) -> Opened {
+    let desktop = Desktop::start();
+    desktop.program(program, script);
+    let service = Service::start(&desktop, &["Work"]).await;
+    let (panel, notices) = (Panel::start(&desktop).await, Notices::start(&desktop).await);
+    let applet = desktop.applet();
+    let asked = ask(&service, 1).await;
+    panel.click(ROW).await;
+    Opened { asked, applet, panel, notices, service, desktop }
+}
+
+/// A program that breaks is told of, and is not the person's no.
+async fn breaks(program: &str, script: &str, says: &str) {
+    let it = opened(program, script).await;
+    let error = it.asked.await.expect("no panic").expect_err("no password");
+    assert!(error.starts_with("org.freedesktop.DBus.Error.Failed "), "{script}: {error}");
+    let notice = it.notices.one("Work: that did not work").await;
+    assert!(notice.body.contains(says), "{script}: {}", notice.body);
+}
+
 #[tokio::test]
 async fn a_password_is_asked_for_after_a_notice_and_answered() {
     let desktop = Desktop::start();
@@ -82,7 +116,7 @@ async fn a_password_is_asked_for_after_a_notice_and_answered() {
     let again = ask(&service, 1).await;
     let notice = notices.one("Work needs its password").await;
     assert_eq!(notice.actions, ["password"]);
-    panel.row("Enter password for Work…").await;
+    panel.row(ROW).await;
     assert_eq!(desktop.read("runs"), "", "no window before somebody wants it");
 
     notices.press(notice.id, "password", "token-3").await;
@@ -118,8 +152,8 @@ async fn no_is_the_persons_own() {
     let (panel, _notices) = (Panel::start(&desktop).await, Notices::start(&desktop).await);
     let _applet = desktop.applet();
     let asked = ask(&service, 1).await;
-    panel.row("Enter password for Work…").await;
-    panel.click("Enter password for Work…").await;
+    panel.row(ROW).await;
+    panel.click(ROW).await;
     let error = asked.await.expect("no panic").expect_err("no password");
     assert!(error.starts_with("org.sipprofiles.Error.Cancelled "), "{error}");
 }
@@ -128,64 +162,36 @@ async fn no_is_the_persons_own() {
 #[tokio::test]
 async fn a_window_that_breaks_is_not_the_persons_no() {
     for broken in ["exit 2", "kill -SEGV $$", "echo nonsense", "exit 0"] {
-        let desktop = Desktop::start();
-        desktop.program("sip-profiles-editor", broken);
-        let service = Service::start(&desktop, &["Work"]).await;
-        let (panel, notices) = (Panel::start(&desktop).await, Notices::start(&desktop).await);
-        let _applet = desktop.applet();
-        let asked = ask(&service, 1).await;
-        panel.click("Enter password for Work…").await;
-        let error = asked.await.expect("no panic").expect_err("no password");
-        assert!(error.starts_with("org.freedesktop.DBus.Error.Failed "), "{broken}: {error}");
-        let notice = notices.one("Work: that did not work").await;
-        assert!(notice.body.starts_with("The password window closed without an answer"), "{}", notice.body);
+        breaks("sip-profiles-editor", broken, "The password window closed without an answer").await;
     }
 }
 
 #[tokio::test]
 async fn cancel_closes_the_window() {
-    let desktop = Desktop::start();
-    desktop.program("sip-profiles-editor", WINDOW);
-    let service = Service::start(&desktop, &["Work"]).await;
-    let (panel, _notices) = (Panel::start(&desktop).await, Notices::start(&desktop).await);
-    let _applet = desktop.applet();
-    let asked = ask(&service, 1).await;
-    panel.click("Enter password for Work…").await;
-    until("the window is asked", async || desktop.read("asked").ends_with("refused=true\nclicked=true\n"))
-        .await;
-    cancel(&service, 1).await;
-    let error = asked.await.expect("no panic").expect_err("no password");
+    let it = opened("sip-profiles-editor", WINDOW).await;
+    let whole = "refused=true\nclicked=true\n";
+    until("the window is asked", async || it.desktop.read("asked").ends_with(whole)).await;
+    cancel(&it.service, 1).await;
+    let error = it.asked.await.expect("no panic").expect_err("no password");
     assert!(!error.contains("Cancelled"), "the person did not say no: {error}");
-    until("the window is closed", async || desktop.read("closed") == "closed\n").await;
-    until("the row is gone", async || panel.find("Enter password for Work…").await.is_none()).await;
+    until("the window is closed", async || it.desktop.read("closed") == "closed\n").await;
+    until("the row is gone", async || it.panel.find(ROW).await.is_none()).await;
 }
 
 #[tokio::test]
 async fn a_question_goes_with_the_service() {
-    let desktop = Desktop::start();
-    desktop.program("sip-profiles-editor", WINDOW);
-    let service = Service::start(&desktop, &["Work"]).await;
-    let (panel, _notices) = (Panel::start(&desktop).await, Notices::start(&desktop).await);
-    let _applet = desktop.applet();
-    let _asked = ask(&service, 1).await;
-    panel.click("Enter password for Work…").await;
-    until("the window is asked", async || desktop.read("asked").contains("refused=true")).await;
-    service.vanish().await;
-    until("the window is closed", async || desktop.read("closed") == "closed\n").await;
+    let it = opened("sip-profiles-editor", WINDOW).await;
+    until("the window is asked", async || it.desktop.read("asked").contains("refused=true")).await;
+    it.service.vanish().await;
+    until("the window is closed", async || it.desktop.read("closed") == "closed\n").await;
 }
 
 #[tokio::test]
 async fn the_applets_end_closes_the_window() {
-    let desktop = Desktop::start();
-    desktop.program("sip-profiles-editor", WINDOW);
-    let service = Service::start(&desktop, &["Work"]).await;
-    let (panel, _notices) = (Panel::start(&desktop).await, Notices::start(&desktop).await);
-    let mut applet = desktop.applet();
-    let _asked = ask(&service, 1).await;
-    panel.click("Enter password for Work…").await;
-    until("the window is asked", async || desktop.read("asked").contains("refused=true")).await;
-    applet.end().await;
-    until("the window is closed", async || desktop.read("closed") == "closed\n").await;
+    let mut it = opened("sip-profiles-editor", WINDOW).await;
+    until("the window is asked", async || it.desktop.read("asked").contains("refused=true")).await;
+    it.applet.end().await;
+    until("the window is closed", async || it.desktop.read("closed") == "closed\n").await;
 }
 
 #[tokio::test]
@@ -241,23 +247,17 @@ const PINENTRY: &str = "echo 'OK Pleased to meet you'\n\
 
 #[tokio::test]
 async fn pinentry_asks_where_the_editor_is_not_installed() {
-    let desktop = Desktop::start();
-    desktop.program("pinentry", PINENTRY);
-    let service = Service::start(&desktop, &["Work"]).await;
-    let (panel, _notices) = (Panel::start(&desktop).await, Notices::start(&desktop).await);
-    let _applet = desktop.applet();
-    let asked = ask(&service, 1).await;
-    panel.click("Enter password for Work…").await;
-    is(&asked.await.expect("no panic"), "100% ä", false);
-    let spoken = desktop.read("pinentry");
+    let it = opened("pinentry", PINENTRY).await;
+    is(&it.asked.await.expect("no panic"), "100% ä", false);
+    let spoken = it.desktop.read("pinentry");
     assert!(spoken.contains("SETDESC Password of Work (sip:1@example.org) at sip.example.org\n"), "{spoken}");
     assert!(spoken.contains("SETERROR "), "{spoken}");
     // A click on the row of the question that is answered would be none for the next one.
-    until("the row is gone", async || panel.find("Enter password for Work…").await.is_none()).await;
+    until("the row is gone", async || it.panel.find(ROW).await.is_none()).await;
 
-    std::fs::write(desktop.path("no"), "").expect("our own folder");
-    let asked = ask(&service, 1).await;
-    panel.click("Enter password for Work…").await;
+    std::fs::write(it.desktop.path("no"), "").expect("our own folder");
+    let asked = ask(&it.service, 1).await;
+    it.panel.click(ROW).await;
     let error = asked.await.expect("no panic").expect_err("no password");
     assert!(error.starts_with("org.sipprofiles.Error.Cancelled "), "{error}");
 }
@@ -269,17 +269,7 @@ async fn a_pinentry_that_breaks_or_finds_no_terminal_is_not_the_persons_no() {
     for (broken, says) in
         [("exit 1", "without an answer"), ("echo OK", "without an answer"), (no_terminal, "83918950")]
     {
-        let desktop = Desktop::start();
-        desktop.program("pinentry", broken);
-        let service = Service::start(&desktop, &["Work"]).await;
-        let (panel, notices) = (Panel::start(&desktop).await, Notices::start(&desktop).await);
-        let _applet = desktop.applet();
-        let asked = ask(&service, 1).await;
-        panel.click("Enter password for Work…").await;
-        let error = asked.await.expect("no panic").expect_err("no password");
-        assert!(error.starts_with("org.freedesktop.DBus.Error.Failed "), "{broken}: {error}");
-        let notice = notices.one("Work: that did not work").await;
-        assert!(notice.body.contains(says), "{}", notice.body);
+        breaks("pinentry", broken, says).await;
     }
 }
 
@@ -292,7 +282,7 @@ async fn a_machine_with_no_window_says_so() {
     let mut command = desktop.command();
     let mut applet = command.env("PATH", desktop.path("bin")).spawn().expect("it is built");
     let asked = ask(&service, 1).await;
-    panel.click("Enter password for Work…").await;
+    panel.click(ROW).await;
     let error = asked.await.expect("no panic").expect_err("no password");
     assert!(error.contains("pinentry") && !error.contains("Cancelled"), "{error}");
     assert!(notices.one("Work: that did not work").await.body.contains("pinentry"));
@@ -313,7 +303,7 @@ async fn a_refused_password_is_replaced_from_the_menu() {
     service.fail(1, "Registration.Unauthorized", "It refuses the password.").await;
     panel.row("Work – wrong password").await;
     service.forget_calls();
-    panel.click("Enter password for Work…").await;
+    panel.click(ROW).await;
     service.called("Enable 1").await;
     assert!(service.calls()[0].starts_with("Update 1 password="), "{:?}", service.calls());
     assert!(desktop.read("asked").contains("refused=true"));

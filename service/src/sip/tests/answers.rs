@@ -62,15 +62,21 @@ async fn read_request(stream: &mut TcpStream) -> String {
     text
 }
 
+/// A REGISTER of profile 1 that has come over a stream.
+async fn asked_over_tcp() -> (Rig, TcpStream, String) {
+    let rig = Rig::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = target(Transport::Tcp, listener.local_addr().unwrap());
+    rig.edge.send(1, 1, server, request(1), rig.settings());
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let text = read_request(&mut stream).await;
+    (rig, stream, text)
+}
+
 #[tokio::test]
 async fn an_answer_is_taken_and_the_end_of_its_flow_told_behind_it() {
     for _ in 0..50 {
-        let mut rig = Rig::new();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let server = target(Transport::Tcp, listener.local_addr().unwrap());
-        rig.edge.send(1, 1, server, request(1), rig.settings());
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let text = read_request(&mut stream).await;
+        let (mut rig, mut stream, text) = asked_over_tcp().await;
         stream.write_all(ok_to(&text, "").as_bytes()).await.unwrap();
         drop(stream);
         let mut news = vec![rig.next().await];
@@ -84,12 +90,7 @@ async fn an_answer_is_taken_and_the_end_of_its_flow_told_behind_it() {
 
 #[tokio::test]
 async fn a_message_on_a_stream_that_is_not_taken_leaves_the_stream_alone() {
-    let mut rig = Rig::new();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let server = target(Transport::Tcp, listener.local_addr().unwrap());
-    rig.edge.send(1, 1, server, request(1), rig.settings());
-    let (mut stream, _) = listener.accept().await.unwrap();
-    let text = read_request(&mut stream).await;
+    let (mut rig, mut stream, text) = asked_over_tcp().await;
     let answer = ok_to(&text, "");
     let long = "y".repeat(wire::LONGEST);
     let unfit = [
